@@ -37,12 +37,11 @@ public class TokenShardTests
     }
 
     [Fact]
-    public void Open_EmptyFile_HasNoTokens()
+    public void Open_EmptyFile_Throws()
     {
         using var folder = new TempFolder();
-        using var shard = TokenShard.Open(folder.Write("data00.bin", []));
-        Assert.Equal(0, shard.Length);
-        Assert.Throws<ArgumentOutOfRangeException>(() => shard.Read(0, new long[1]));
+        var path = folder.Write("data00.bin", []);
+        Assert.Equal($"{path}: the file is empty.", Assert.Throws<InvalidDataException>(() => TokenShard.Open(path)).Message);
     }
 
     [Fact]
