@@ -1,0 +1,38 @@
+namespace LlamaFullstack.Core.Formats;
+
+/// <summary>Writes a file so that its name always means a whole file: the old one or the new one, never a part.</summary>
+public static class AtomicFile
+{
+    private const int BufferSize = 1 << 20;
+
+    /// <summary>Writes under a temporary name in the same folder, flushes to the disk, then renames over <paramref name="path"/>.</summary>
+    /// <param name="path">The file to create or replace; its folder is created where it is missing.</param>
+    /// <param name="write">Writes the content. Where it throws, the temporary file is removed and the old file stays.</param>
+    /// <exception cref="IOException">The disk is full, or the name cannot be written.</exception>
+    public static void Write(string path, Action<FileStream> write)
+    {
+        var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        Directory.CreateDirectory(folder);
+        var temporary = path + ".tmp";
+        try
+        {
+            using (var file = new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, BufferSize))
+            {
+                write(file);
+                file.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="Write"/>
+    public static void WriteAllBytes(string path, ReadOnlyMemory<byte> bytes) => Write(path, file => file.Write(bytes.Span));
+
+    /// <summary>Writes text as UTF-8 without a byte order mark; see <see cref="Write"/>.</summary>
+    public static void WriteAllText(string path, string text) => WriteAllBytes(path, System.Text.Encoding.UTF8.GetBytes(text));
+}

@@ -1,0 +1,67 @@
+using LlamaFullstack.Core.Quantization;
+
+namespace LlamaFullstack.Core.Formats;
+
+/// <summary>A llama2.c model file of version 0, 1 or 2, mapped into memory: its shape, and its weights as float32 for whoever asks.</summary>
+/// <remarks>Knows where tensors lie, not how to run them: the engine takes its own typed views from <see cref="Map"/> and <see cref="Layout"/>.</remarks>
+public sealed class ModelBinFile : ITensorSource, IDisposable
+{
+    private ModelBinFile(MappedFile map, ModelBinHeader header)
+    {
+        Map = map;
+        Header = header;
+        Layout = new ModelBinLayout(header);
+    }
+
+    /// <summary>The file's bytes.</summary>
+    public MappedFile Map { get; }
+
+    /// <summary>What the file says of itself.</summary>
+    public ModelBinHeader Header { get; }
+
+    /// <summary>Where its tensors lie.</summary>
+    public ModelBinLayout Layout { get; }
+
+    /// <inheritdoc/>
+    public LlamaConfig Config => Header.Config;
+
+    /// <inheritdoc/>
+    public bool SharedClassifier => Header.SharedClassifier;
+
+    /// <summary>Maps a file and checks its header and its length.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is not a llama2.c model, or it is damaged.</exception>
+    public static ModelBinFile Open(string path)
+    {
+        var map = MappedFile.Open(path);
+        try
+        {
+            return new ModelBinFile(map, ModelBinHeader.Read(map));
+        }
+        catch
+        {
+            map.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>int8 tensors are dequantised: q · scale. The classifier of a tied model is its embedding.</remarks>
+    public void Read(string name, Span<float> destination)
+    {
+        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        if (destination.Length != section.Tensor.Length)
+            throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {destination.Length}.", nameof(destination));
+        if (section.IsQuantized)
+            Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
+                Values<float>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
+        else
+            Values<float>(section.Offset, destination.Length).CopyTo(destination);
+    }
+
+    /// <summary>Unmaps the file.</summary>
+    public void Dispose() => Map.Dispose();
+
+    // The offset may be unaligned (the int8 values before it can have any length): on every processor that .NET runs on, that only costs time.
+    private unsafe ReadOnlySpan<T> Values<T>(long offset, int count) where T : unmanaged => new((T*)(Map.Pointer + offset), count);
+}

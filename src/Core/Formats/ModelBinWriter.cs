@@ -1,0 +1,102 @@
+using System.Runtime.InteropServices;
+using LlamaFullstack.Core.Quantization;
+
+namespace LlamaFullstack.Core.Formats;
+
+/// <summary>One tensor that has been written, for progress and for the report of what quantisation cost.</summary>
+/// <param name="Index">Its place in the file, from 0.</param>
+/// <param name="Count">How many the file has.</param>
+/// <param name="Tensor">Its name and shape.</param>
+/// <param name="MaxError">Largest |w - q·scale|; 0 for float32.</param>
+/// <param name="MeanError">Mean |w - q·scale|; 0 for float32.</param>
+public readonly record struct TensorWritten(int Index, int Count, TensorShape Tensor, float MaxError, double MeanError);
+
+/// <summary>Writes llama2.c's model files, byte for byte as its export.py does.</summary>
+public static class ModelBinWriter
+{
+    /// <summary>Group size to start from, as in llama2.c; halved until it divides the rows.</summary>
+    public const int DefaultGroupSize = 64;
+
+    /// <summary>Writes a model file, one tensor at a time, atomically.</summary>
+    /// <param name="path">The file to create or replace.</param>
+    /// <param name="source">The weights.</param>
+    /// <param name="version">0, 1 or 2.</param>
+    /// <param name="groupSize">Version 2's group size; null for the largest of 64, 32, 16, … that divides dim and hidden_dim.</param>
+    /// <param name="progress">Told of each tensor once it is written.</param>
+    /// <param name="cancellation">Stops between two tensors; the old file stays.</param>
+    /// <exception cref="ArgumentException">The version or the group size cannot be written for this shape.</exception>
+    /// <exception cref="InvalidDataException">The source lacks a tensor, or a weight is not a finite number.</exception>
+    public static void Write(string path, ITensorSource source, int version, int? groupSize = null,
+        IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
+    {
+        var header = MakeHeader(source, version, groupSize);
+        var layout = new ModelBinLayout(header);
+        AtomicFile.Write(path, file =>
+        {
+            header.Write(file);
+            for (var i = 0; i < layout.Sections.Count; i++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var section = layout.Sections[i];
+                var values = ReadSection(source, section.Tensor);
+                var (maxError, meanError) = section.IsQuantized
+                    ? WriteInt8(file, values, section, path)
+                    : WriteFloat32(file, values);
+                progress?.Report(new TensorWritten(i, layout.Sections.Count, section.Tensor, maxError, meanError));
+            }
+        });
+    }
+
+    /// <summary>The group size that llama2.c's rule gives, held to whole groups in every row.</summary>
+    public static int LargestGroupSize(LlamaConfig config)
+    {
+        var groupSize = DefaultGroupSize;
+        while (ModelBinHeader.FindGroupProblem(config, groupSize) is not null)
+            groupSize /= 2;
+        return groupSize;
+    }
+
+    private static ModelBinHeader MakeHeader(ITensorSource source, int version, int? groupSize)
+    {
+        var config = source.Config.Validated("model");
+        if (version is < 0 or > 2)
+            throw new ArgumentException($"version {version} cannot be written; versions 0, 1 and 2 can.", nameof(version));
+        if (version == 0 && (config.RopeTheta != LlamaConfig.DefaultRopeTheta || config.NormEps != LlamaConfig.DefaultNormEps))
+            throw new ArgumentException(
+                $"version 0 has no field for rope_theta {config.RopeTheta} and norm_eps {config.NormEps}, which are not llama2.c's; write version 1 or 2.", nameof(version));
+        if (version != 2)
+            return new ModelBinHeader(version, config, source.SharedClassifier, GroupSize: 0);
+
+        var chosen = groupSize ?? LargestGroupSize(config);
+        if (ModelBinHeader.FindGroupProblem(config, chosen) is { } problem)
+            throw new ArgumentException($"{problem}; {LargestGroupSize(config)} does.", nameof(groupSize));
+        return new ModelBinHeader(version, config, source.SharedClassifier, chosen);
+    }
+
+    private static float[] ReadSection(ITensorSource source, TensorShape tensor)
+    {
+        var values = new float[tensor.Length];
+        if (tensor.Name is ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin)
+            RopeTable.Fill(values, source.Config, tensor.Name == ModelBinLayout.FreqsCos ? RopeTable.Cos : RopeTable.Sin);
+        else
+            source.Read(tensor.Name, values);
+        return values;
+    }
+
+    private static (float Max, double Mean) WriteFloat32(FileStream file, float[] values)
+    {
+        file.Write(MemoryMarshal.AsBytes(values.AsSpan()));
+        return default;
+    }
+
+    private static (float Max, double Mean) WriteInt8(FileStream file, float[] values, ModelBinSection section, string path)
+    {
+        var quantized = new sbyte[values.Length];
+        var scales = new float[values.Length / section.GroupSize];
+        if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, scales))
+            throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, which int8 cannot hold.");
+        file.Write(MemoryMarshal.AsBytes(quantized.AsSpan()));
+        file.Write(MemoryMarshal.AsBytes(scales.AsSpan()));
+        return Int8Groups.Error(values, quantized, scales, section.GroupSize);
+    }
+}
