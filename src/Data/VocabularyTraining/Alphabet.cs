@@ -1,5 +1,6 @@
 // Which characters of the text get a piece of their own.
 using System.Text;
+using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Data.VocabularyTraining;
 
@@ -7,7 +8,7 @@ namespace LlamaFullstack.Data.VocabularyTraining;
 internal sealed class Alphabet
 {
     /// <summary>The character that a space is written as in sentencepiece.</summary>
-    public const int Space = 0x2581;
+    public const int Space = Vocabulary.SpaceSymbol;
 
     private const int CodePoints = 0x110000;
 

@@ -28,17 +28,18 @@ internal readonly record struct PieceShape(byte Length, byte Script, PieceKind K
     /// </remarks>
     public static bool TryJoin(PieceShape left, PieceShape right, out PieceShape joined)
     {
-        joined = new PieceShape(
-            (byte)(left.Length + right.Length),
-            left.Script == AnyScript ? right.Script : left.Script,
-            left.Kind == PieceKind.Spaces ? right.Kind : left.Kind);
-        if (left.Kind == PieceKind.Alone || right.Kind == PieceKind.Alone || joined.Length > VocabularyTrainerSettings.MaxPieceCharacters)
-            return false;
-        if (left.Script != AnyScript && right.Script != AnyScript && left.Script != right.Script)
-            return false;
-        return right.Kind == PieceKind.Spaces
-            ? left.Kind == PieceKind.Spaces
-            : left.Kind != PieceKind.Spaces || left.Length == 1;
+        var kind = (left.Kind, right.Kind) switch
+        {
+            (PieceKind.Spaces, PieceKind.Spaces) => PieceKind.Spaces,
+            (PieceKind.Spaces, PieceKind.Text) when left.Length == 1 => PieceKind.SpacedText,
+            (PieceKind.SpacedText, PieceKind.Text) => PieceKind.SpacedText,
+            (PieceKind.Text, PieceKind.Text) => PieceKind.Text,
+            _ => PieceKind.Alone,
+        };
+        joined = new PieceShape((byte)(left.Length + right.Length), left.Script == AnyScript ? right.Script : left.Script, kind);
+        return kind != PieceKind.Alone
+            && joined.Length <= VocabularyTrainerSettings.MaxPieceCharacters
+            && (left.Script == right.Script || left.Script == AnyScript || right.Script == AnyScript);
     }
 }
 
@@ -51,6 +52,9 @@ internal enum PieceKind : byte
     /// <summary>Spaces and nothing else.</summary>
     Spaces,
 
-    /// <summary>Text, with at most one space in front.</summary>
+    /// <summary>One space and text.</summary>
+    SpacedText,
+
+    /// <summary>Text without a space.</summary>
     Text,
 }

@@ -78,7 +78,7 @@ public static class VocabularyTrainer
                 firstArbitrary ??= Vocabulary.FirstText + learned.Count;
             learned.Add(piece);
             if (learned.Count % RefreshInterval == 0)
-                progress?.Report(new VocabularyTrainingProgress(learned.Count, wanted, piece.Replace((char)Alphabet.Space, ' '), text.Frequency(pair)));
+                progress?.Report(new VocabularyTrainingProgress(learned.Count, wanted, piece.Replace(Vocabulary.SpaceSymbol, ' '), text.Frequency(pair)));
             queue.AddFrom(text.Merge(pair));
         }
         return (learned, firstArbitrary);
@@ -104,5 +104,5 @@ public static class VocabularyTrainer
 
     // The earlier a piece was learned, the higher its score: -0, -1, -2 … (the minus of the first is sentencepiece's).
     private static IEnumerable<Piece> Scored(List<string> texts) =>
-        texts.Select((text, index) => new Piece(Encoding.UTF8.GetBytes(text.Replace((char)Alphabet.Space, ' ')), -(float)index, PieceType.Normal));
+        texts.Select((text, index) => new Piece(Encoding.UTF8.GetBytes(text.Replace(Vocabulary.SpaceSymbol, ' ')), -(float)index, PieceType.Normal));
 }
