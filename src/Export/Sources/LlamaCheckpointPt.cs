@@ -22,7 +22,8 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
         CollectTensors(model as PickleDict ?? throw Bad("model is not a dictionary of weights"));
         Config = ReadConfig(modelArgs as PickleDict ?? throw Bad("model_args is not a dictionary"));
         SharedClassifier = IsClassifierShared();
-        CheckTensors();
+        TensorCheck.Shapes(file.Path, Config, SharedClassifier, name => _tensors.GetValueOrDefault(name)?.Shape);
+        CheckNames();
     }
 
     /// <inheritdoc/>
@@ -74,7 +75,7 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
         var config = new LlamaConfig
         {
             Dim = Number(args, "dim"),
-            HiddenDim = w1.Shape is [var hidden, _] and (>= 0 and <= int.MaxValue, _) ? (int)hidden : throw Bad($"{TensorNames.W1(0)} is not a matrix"),
+            HiddenDim = w1.Shape is [>= 0 and <= int.MaxValue, _] ? (int)w1.Shape[0] : throw Bad($"{TensorNames.W1(0)} is not a matrix"),
             NLayers = Number(args, "n_layers"),
             NHeads = heads,
             NKvHeads = args.GetValueOrDefault("n_kv_heads") is null ? heads : Number(args, "n_kv_heads"),
@@ -107,23 +108,37 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
         if (!_tensors.TryGetValue(TensorNames.Output, out var output))
             return true;
         var embedding = Find(TensorNames.TokEmbeddings);
-        if (output.IsSameView(embedding))
-            return true;
-        if (!output.Shape.SequenceEqual(embedding.Shape))
+        return output.IsSameView(embedding) || (output.Shape.SequenceEqual(embedding.Shape) && HaveEqualRows(output, embedding));
+    }
+
+    private bool HaveEqualRows(TorchTensor a, TorchTensor b)
+    {
+        if (a.Shape.Count != 2 || a.Shape[1] > Config.Dim)
             return false;
+        Span<float> rowOfA = new float[a.Shape[1]], rowOfB = new float[a.Shape[1]];
+        for (var row = 0L; row < a.Shape[0]; row++)
+        {
+            _file.Read(a.Row(row), rowOfA);
+            _file.Read(b.Row(row), rowOfB);
+            for (var i = 0; i < rowOfA.Length; i++)
+                if (rowOfA[i] != rowOfB[i])
+                    return false;
+        }
         return true;
     }
 
-    private void CheckTensors()
+    // A tensor that nothing here reads would change what the model says: a bias, or a layer more than model_args tells of.
+    private void CheckNames()
     {
-        foreach (var expected in TensorNames.All(Config, SharedClassifier))
-        {
-            var shape = Find(expected.Name).Shape;
-            long[] wanted = expected.IsVector ? [expected.Cols] : [expected.Rows, expected.Cols];
-            if (!shape.SequenceEqual(wanted))
-                throw Bad($"{expected.Name} has the shape ({string.Join(", ", shape)}), expected ({string.Join(", ", wanted)})");
-        }
+        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => tensor.Name).ToHashSet();
+        foreach (var name in _tensors.Keys)
+            if (!known.Contains(name) && !IsBuffer(name))
+                throw Bad($"has the tensor {PlainText.Quote(name)}, which a Llama 2 model of {Config.NLayers} layers does not have");
     }
+
+    // Tables that llama2.c computes anew: older versions of it saved them too.
+    private static bool IsBuffer(string name) =>
+        name is "freqs_cos" or "freqs_sin" or "freqs_cis" || name.EndsWith(".attention.mask", StringComparison.Ordinal);
 
     private TorchTensor Find(string name) =>
         _tensors.TryGetValue(name, out var tensor) ? tensor : throw Bad($"the tensor {name} is missing");

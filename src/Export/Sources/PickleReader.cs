@@ -166,7 +166,7 @@ internal ref struct PickleReader
         Int128 value = length > 0 && (bytes[^1] & 0x80) != 0 ? -1 : 0;
         for (var i = length - 1; i >= 0; i--)
             value = (value << 8) | bytes[i];
-        Push(value >= long.MinValue && value <= long.MaxValue ? (long)value : value);
+        Push(value >= long.MinValue && value <= long.MaxValue ? (object)(long)value : value);
     }
 
     private object? Pop() => PopMany(1)[0];

@@ -32,8 +32,9 @@ internal sealed class TorchFile : IDisposable
     /// <summary>What was saved; for the types see <see cref="PickleReader"/>.</summary>
     public object? Root { get; }
 
-    /// <summary>Whether a file begins as either layout does.</summary>
-    public static bool Recognises(MappedFile file) => IsZip(file) || (file.Length > 1 && file.Read<byte>(0) == 0x80);
+    /// <summary>Whether a file begins as either layout does: with a zip entry, or with the pickle (PROTO 2 to 5) of a long or framed value.</summary>
+    public static bool Recognises(MappedFile file) =>
+        IsZip(file) || (file.Length >= 3 && file.Span(0, 3) is [0x80, >= 2 and <= 5, 0x8a or 0x95]);
 
     /// <summary>Opens a file and reads its values, but not the numbers inside its tensors.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
@@ -133,8 +134,8 @@ internal sealed class TorchFile : IDisposable
     private object? ReadLegacy()
     {
         var at = 0L;
-        if (Next(ref at) is not Int128 magic || magic != LegacyMagic)
-            throw Bad("not a PyTorch file: neither a zip archive nor the layout before it");
+        if (!Recognises(_file) || Next(ref at) is not Int128 magic || magic != LegacyMagic)
+            throw Bad("not a file of torch.save: neither a zip archive nor the layout before that");
         if (Next(ref at) is not LegacyVersion)
             throw Bad($"its layout is not version {LegacyVersion}, the only one that PyTorch has had");
         if (Next(ref at) is not PickleDict machine || !machine.TryGetValue("little_endian", out var little) || little is not true)

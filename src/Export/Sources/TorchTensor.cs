@@ -25,8 +25,6 @@ internal sealed class TorchTensor
     // PyTorch's own limit.
     private const int MaxDimensions = 64;
 
-    private readonly long[] _strides;
-
     /// <param name="storage">The values.</param>
     /// <param name="dtype">Their type.</param>
     /// <param name="offset">Index of the first value in the storage.</param>
@@ -35,18 +33,18 @@ internal sealed class TorchTensor
     /// <exception cref="InvalidDataException">The tensor would reach beyond its storage. The message does not name the file.</exception>
     public TorchTensor(TorchStorage storage, TorchDType dtype, long offset, long[] shape, long[] strides)
     {
-        (Storage, DType, Offset, Shape, _strides) = (storage, dtype, offset, shape, strides);
+        (Storage, DType, Offset, Shape, Strides) = (storage, dtype, offset, shape, strides);
         if (shape.Length > MaxDimensions || shape.Length != strides.Length)
             throw new InvalidDataException($"a tensor has {shape.Length} dimensions and {strides.Length} strides, expected as many strides as dimensions and at most {MaxDimensions}");
 
-        // In 128 bits: up to 64 products of two 63 bit numbers fit, so nothing overflows.
+        // A product of two 63 bit numbers fits 128 bits, and sums are cut to 63 bits, so nothing overflows.
         Int128 last = offset;
         Int128 length = 1;
         var negative = offset < 0;
         for (var i = 0; i < shape.Length; i++)
         {
             negative |= shape[i] < 0 || strides[i] < 0;
-            last += (Int128)Math.Max(0, shape[i] - 1) * strides[i];
+            last = Int128.Min(last + (Int128)Math.Max(0, shape[i] - 1) * strides[i], long.MaxValue);
             length = Int128.Min(length * shape[i], long.MaxValue);
         }
         if (negative)
@@ -55,7 +53,7 @@ internal sealed class TorchTensor
 
         var available = storage.Count * storage.ElementSize / dtype.Size();
         if (Length > 0 && last >= available)
-            throw new InvalidDataException($"a tensor of storage {PlainText.Quote(storage.Key)} needs {last + 1:N0} values, but the storage has {available:N0} ({Describe()})");
+            throw new InvalidDataException($"a tensor of storage {PlainText.Quote(storage.Key)} reaches value {last:N0}, but the storage has {available:N0} ({Describe()})");
     }
 
     /// <summary>The values.</summary>
@@ -71,10 +69,13 @@ internal sealed class TorchTensor
     public IReadOnlyList<long> Shape { get; }
 
     /// <summary>Distance in values between neighbours along each dimension.</summary>
-    public IReadOnlyList<long> Strides => _strides;
+    public IReadOnlyList<long> Strides { get; }
 
     /// <summary>Number of values, at most long.MaxValue: with strides of 0 a few bytes can claim to be as many.</summary>
     public long Length { get; }
+
+    /// <summary>The part with this index along the first dimension.</summary>
+    public TorchTensor Row(long index) => new(Storage, DType, Offset + index * Strides[0], [.. Shape.Skip(1)], [.. Strides.Skip(1)]);
 
     /// <summary>Whether both are the same view of the same storage.</summary>
     public bool IsSameView(TorchTensor other) =>
