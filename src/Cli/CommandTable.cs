@@ -9,6 +9,8 @@ internal static class CommandTable
     private static readonly (string Name, Func<Command> Create)[] Commands =
     [
         ("quickstart", QuickstartCommand.Create),
+        ("export", ExportCommand.Create),
+        ("export-tokenizer", ExportTokenizerCommand.Create),
         ("run", RunCommand.Create),
     ];
 
