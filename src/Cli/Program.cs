@@ -6,6 +6,7 @@ using LlamaFullstack.Cli.Commands;
 // Only the command that was asked for is built, since building all of them is most of the time that a short run takes.
 Dictionary<string, Func<Command>> commands = new()
 {
+    ["data"] = DataCommand.Create,
     ["run"] = RunCommand.Create,
 };
 

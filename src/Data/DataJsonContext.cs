@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using LlamaFullstack.Data.Downloading;
 using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Data;
@@ -10,4 +11,5 @@ namespace LlamaFullstack.Data;
     RespectRequiredConstructorParameters = true,
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(TokenManifest))]
+[JsonSerializable(typeof(RemoteFile))]
 internal sealed partial class DataJsonContext : JsonSerializerContext;
