@@ -9,8 +9,7 @@ public sealed class KvCache : IDisposable
     private readonly Tensor[] _keys; // a layer each: (1, max_seq_len, kv heads, head_size)
     private readonly Tensor[] _values;
 
-    /// <summary>Makes an empty cache for one sequence of up to max_seq_len tokens.</summary>
-    public KvCache(LlamaConfig config, ModelPlacement placement)
+    internal KvCache(LlamaConfig config, ModelPlacement placement)
     {
         Tensor Allocate(int layer) =>
             empty(1, config.MaxSeqLen, config.NKvHeads, config.HeadSize, dtype: placement.Products, device: placement.Device).DetachFromDisposeScope();

@@ -74,6 +74,19 @@ public sealed class Transformer : nn.Module, ITensorSource
     /// <summary>Standard deviation of what is added to the residual stream (wo and w2), so that its sum over 2 · n_layers has <see cref="InitStd"/>.</summary>
     internal static double ResidualInitStd(LlamaConfig config) => InitStd / Math.Sqrt(2.0 * config.NLayers);
 
+    /// <summary>An empty cache for one sequence.</summary>
+    public KvCache NewCache() => new(Config, _placement);
+
+    /// <summary>The score of every token of the vocabulary to come next, after the last of the given tokens of one sequence.</summary>
+    /// <param name="tokens">Token ids.</param>
+    /// <param name="cache">The tokens before these, to which they are added; null where there are none.</param>
+    /// <returns>(1, vocab_size) in float32.</returns>
+    public Tensor NextLogits(IReadOnlyCollection<long> tokens, KvCache? cache = null)
+    {
+        using var batch = tensor(tokens.ToArray(), [1, tokens.Count], device: _placement.Device);
+        return NextLogits(batch, cache);
+    }
+
     /// <summary>The score of every token of the vocabulary to come next, after the last of the given tokens.</summary>
     /// <param name="tokens">(batch, time), 64-bit integers.</param>
     /// <param name="cache">The tokens before these, to which they are added; null where there are none.</param>

@@ -27,6 +27,7 @@ public static class TorchRuntime
     /// <exception cref="DllNotFoundException">It cannot be loaded here; the message says what to do.</exception>
     public static void Load()
     {
+        AllocatorSettings.KeepMemory();
         try
         {
             NativeLibrary.Load(Library, typeof(torch).Assembly, searchPath: null);

@@ -36,15 +36,15 @@ public sealed class TransformerTests
         var vocab = source.Config.VocabSize;
 
         // With a cache, token by token; the first 8 without one, to hold both paths against the same numbers.
-        using var cache = new KvCache(source.Config, ModelPlacement.Cpu);
+        using var cache = transformer.NewCache();
         for (var step = 0; step < expected.Length / vocab; step++)
         {
             using var stepScope = NewDisposeScope();
             var row = expected.AsSpan(step * vocab, vocab);
-            var cached = transformer.NextLogits(tensor(new long[] { ids[step] }).unsqueeze(0), cache);
+            var cached = transformer.NextLogits([ids[step]], cache);
             Near(row, cached.data<float>().ToArray(), step);
             if (step < 8)
-                Near(row, transformer.NextLogits(tensor(ids.Take(step + 1).Select(id => (long)id).ToArray()).unsqueeze(0)).data<float>().ToArray(), step);
+                Near(row, transformer.NextLogits([.. ids.Take(step + 1).Select(id => (long)id)]).data<float>().ToArray(), step);
         }
     }
 
