@@ -35,6 +35,9 @@ internal static class Evaluation
     }
 
     /// <summary>A batch as torch reads it: two tensors of (batch_size, max_seq_len).</summary>
-    public static (Tensor Tokens, Tensor Targets) ToTensors(this Batch batch, int batchSize, Device device) =>
-        (tensor(batch.Tokens, [batchSize, -1], device: device), tensor(batch.Targets, [batchSize, -1], device: device));
+    public static (Tensor Tokens, Tensor Targets) ToTensors(this Batch batch, int batchSize, Device device)
+    {
+        long[] shape = [batchSize, batch.Tokens.Length / batchSize];
+        return (tensor(batch.Tokens, shape, device: device), tensor(batch.Targets, shape, device: device));
+    }
 }

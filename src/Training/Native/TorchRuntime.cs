@@ -19,12 +19,13 @@ public static class TorchRuntime
 {
     private const string Library = "LibTorchSharp";
     private const string NewerVersion = "GLIBCXX_3.4.32";
+    private static string? _whyNot;
 
     /// <summary>
     /// Loads libtorch, or says in one line why it cannot. TorchSharp would load it by itself at its first use, but where that fails it
     /// prints a page and copies half a gigabyte: so call this first, from a method that names nothing of TorchSharp.
     /// </summary>
-    /// <exception cref="DllNotFoundException">It cannot be loaded here; the message says what to do.</exception>
+    /// <exception cref="PlatformNotSupportedException">It cannot be loaded here; the message says what to do.</exception>
     public static void Load()
     {
         AllocatorSettings.KeepMemory();
@@ -32,10 +33,10 @@ public static class TorchRuntime
         {
             NativeLibrary.Load(Library, typeof(torch).Assembly, searchPath: null);
         }
-        catch (DllNotFoundException e) when (e.InnerException is null)
+        catch (DllNotFoundException e)
         {
-            throw new DllNotFoundException(
-                $"TorchSharp's native libraries for {RuntimeInformation.RuntimeIdentifier} are not beside the program ({AppContext.BaseDirectory}): training runs on linux-x64, win-x64, win-arm64 and osx-arm64, in a build made for that system.", e);
+            throw new PlatformNotSupportedException(_whyNot
+                ?? $"TorchSharp's native libraries for {RuntimeInformation.RuntimeIdentifier} are not beside the program ({AppContext.BaseDirectory}): training runs on linux-x64, win-x64, win-arm64 and osx-arm64, in a build made for that system.", e);
         }
     }
 
@@ -61,8 +62,8 @@ public static class TorchRuntime
         }
         catch (Exception e) when (e is DllNotFoundException or IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            throw new DllNotFoundException(
-                $"{library}: this system's libstdc++ lacks {NewerVersion} (GCC 13), and a copy that does without it could not be made or loaded: {e.Message.TrimEnd('.')}. Set XDG_CACHE_HOME to a folder that can be written and run from, or use a system with a newer libstdc++.", e);
+            _whyNot = $"{library}: this system's libstdc++ lacks {NewerVersion} (GCC 13), and a copy that does without it could not be made or loaded: {e.Message.TrimEnd('.')}. Set XDG_CACHE_HOME to a folder that can be written and run from, or use a system with a newer libstdc++.";
+            return 0;
         }
     }
 

@@ -1,6 +1,5 @@
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
-using LlamaFullstack.Tests;
 using LlamaFullstack.Training.Model;
 using static TorchSharp.torch;
 
