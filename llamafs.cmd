@@ -11,7 +11,7 @@ if errorlevel 1 (
 )
 if not exist "%program%" goto build
 if not exist "%stamp%" goto build
-rem xcopy /D /L lists what is newer than the copy beside it without copying; the stamp's folder is the copy of nothing, so compare by date in one PowerShell call.
+rem A file's time changes when it is edited; a folder's when a file in it is added, removed or renamed.
 powershell -NoProfile -Command "$s=(Get-Item '%stamp%').LastWriteTimeUtc; Set-Location '%here%'; $n=Get-ChildItem src,Directory.Build.props,Directory.Packages.props,global.json -Recurse | Where-Object LastWriteTimeUtc -gt $s | Select-Object -First 1; if ($n) { exit 1 }"
 if not errorlevel 1 goto run
 :build

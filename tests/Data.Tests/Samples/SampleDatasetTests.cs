@@ -2,7 +2,6 @@ using System.Security.Cryptography;
 using System.Text;
 using LlamaFullstack.Data.Samples;
 using LlamaFullstack.Data.Stories;
-using LlamaFullstack.Tests;
 
 namespace LlamaFullstack.Data.Tests.Samples;
 

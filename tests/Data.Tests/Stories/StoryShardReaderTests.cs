@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using CsCheck;
 using LlamaFullstack.Data.Stories;
-using LlamaFullstack.Tests;
 
 namespace LlamaFullstack.Data.Tests.Stories;
 

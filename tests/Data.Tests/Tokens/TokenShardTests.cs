@@ -1,5 +1,4 @@
 using LlamaFullstack.Data.Tokens;
-using LlamaFullstack.Tests;
 
 namespace LlamaFullstack.Data.Tests.Tokens;
 
