@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using LlamaFullstack.Training.Native;
 
 // Torch's random generator and its threads belong to the whole process.
-[assembly: CollectionBehavior(DisableTestParallelization = true)]
+[assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.None)]
 
 namespace LlamaFullstack.Training.Tests;
 
@@ -10,5 +10,13 @@ namespace LlamaFullstack.Training.Tests;
 internal static class TorchLoaded
 {
     [ModuleInitializer]
-    internal static void Load() => TorchRuntime.Load();
+    internal static void Load()
+    {
+        TorchRuntime.Load();
+        UseOneThread();
+    }
+
+    // The models here are too small to share; threads that wait for each other would only make the tests slow on a busy machine.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void UseOneThread() => TorchSharp.torch.set_num_threads(1);
 }

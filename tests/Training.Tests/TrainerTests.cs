@@ -159,7 +159,7 @@ public sealed class TrainerTests
     public void Run_ThousandUpdates_KeepsMemoryFlat()
     {
         using var folder = new TempFolder();
-        using var trainer = new Trainer(TinyRun.Create(folder) with { MaxIters = 1300, EvalInterval = 300, EvalIters = 1, LogInterval = 100 }, new MemoryAt(out var sizes));
+        using var trainer = new Trainer(TinyRun.Create(folder) with { MaxIters = 1300, EvalInterval = 300, EvalIters = 1, LogInterval = 100, NLayers = 1, GradientAccumulationSteps = 1 }, new MemoryAt(out var sizes));
         trainer.Run();
 
         // After 300 updates everything is allocated and compiled. A leak of one (4, 12, 32) tensor an update would add 6 MB.

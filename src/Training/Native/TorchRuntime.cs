@@ -28,7 +28,7 @@ public static class TorchRuntime
     /// <exception cref="PlatformNotSupportedException">It cannot be loaded here; the message says what to do.</exception>
     public static void Load()
     {
-        AllocatorSettings.KeepMemory();
+        ProcessSettings.Apply();
         try
         {
             NativeLibrary.Load(Library, typeof(torch).Assembly, searchPath: null);
