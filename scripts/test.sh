@@ -19,8 +19,8 @@ mkdir -p "$results"
 passed=0 failed=0 skipped=0 status=0
 for project in "${projects[@]}"; do
     echo "== $project"
-    dotnet test --project "tests/$project" --no-build --configuration Release --no-progress --output Detailed 2>&1 |
-        tee "$results/$project.log" | grep -vE '^passed |^\s*$' || true
+    dotnet test --project "tests/$project" --no-build --configuration Release --no-progress 2>&1 |
+        tee "$results/$project.log" | grep -vE "^\s*\$" || true
     summary=$(grep -A 6 '^Test run summary' "$results/$project.log")
     if [[ -z $summary ]]; then
         echo "test.sh: $project: ended without a summary; see $results/$project.log" >&2

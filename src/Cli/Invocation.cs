@@ -32,7 +32,7 @@ internal static class Invocation
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         try
         {
-            return parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, stop.Token).GetAwaiter().GetResult();
+            return Invoke(parsed, stop.Token);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -50,6 +50,10 @@ internal static class Invocation
             return code;
         }
     }
+
+    /// <summary>Runs a parsed command. Its exceptions are the caller's.</summary>
+    public static int Invoke(ParseResult parsed, CancellationToken cancellation) =>
+        parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellation).GetAwaiter().GetResult();
 
     private static (int Code, string Message) Describe(Exception e) => e switch
     {
