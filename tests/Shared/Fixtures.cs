@@ -3,11 +3,11 @@ namespace LlamaFullstack.Tests;
 /// <summary>Real models, tokenizers and text that tests compare against; never part of the project itself.</summary>
 internal static class Fixtures
 {
-    /// <summary>The fixtures folder: LLAMAFS_FIXTURES, else ../shared/fixtures beside the repository, else null.</summary>
-    public static string? Folder { get; } = Find();
-
     /// <summary>The repository's root folder: the one that holds LlamaFullstack.sln.</summary>
     public static string RepositoryRoot { get; } = FindRepositoryRoot();
+
+    /// <summary>The fixtures folder: LLAMAFS_FIXTURES, else ../shared/fixtures beside the repository, else null.</summary>
+    public static string? Folder { get; } = Find();
 
     /// <summary>Full path of a fixture; skips the calling test with the reason where the fixture is missing.</summary>
     public static string Path(params string[] parts)

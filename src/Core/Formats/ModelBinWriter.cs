@@ -77,7 +77,7 @@ public static class ModelBinWriter
     {
         var values = new float[tensor.Length];
         if (tensor.Name is ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin)
-            RopeTable.Fill(values, source.Config, tensor.Name == ModelBinLayout.FreqsCos ? Math.Cos : Math.Sin);
+            RopeTable.Fill(values, source.Config, tensor.Name == ModelBinLayout.FreqsCos ? RopeTable.Cos : RopeTable.Sin);
         else
             source.Read(tensor.Name, values);
         return values;

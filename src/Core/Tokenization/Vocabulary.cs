@@ -37,6 +37,9 @@ public sealed record Piece(ReadOnlyMemory<byte> Text, float Score, PieceType Typ
 /// <summary>The pieces of a tokenizer by id, and the rules that text is prepared by.</summary>
 public sealed record Vocabulary
 {
+    /// <summary>U+2581, sentencepiece's mark for a space in pieces and in files.</summary>
+    public const char SpaceSymbol = '\u2581';
+
     /// <summary>Id of the unknown piece in every Llama 2 vocabulary.</summary>
     public const int Unk = 0;
 
@@ -63,4 +66,19 @@ public sealed record Vocabulary
 
     /// <summary>Number of pieces.</summary>
     public int Count => Pieces.Count;
+
+    /// <summary>Throws unless the vocabulary has the bytes where every Llama 2 vocabulary has them, so that any text can be encoded.</summary>
+    /// <param name="where">The file that it came from; begins the message.</param>
+    /// <exception cref="InvalidDataException">The bytes are missing.</exception>
+    public Vocabulary Validated(string where)
+    {
+        for (var value = 0; value < 256; value++)
+        {
+            var id = FirstByte + value;
+            if (id >= Count || !Tokenizer.TryParseByte(Pieces[id].Text.Span, out var found) || found != value)
+                throw new InvalidDataException(
+                    $"{where}: not a Llama tokenizer: token {id} must be the byte <0x{value:X2}>{(id < Count ? $", not \"{Pieces[id]}\"" : $", but there are only {Count} tokens")}.");
+        }
+        return this;
+    }
 }

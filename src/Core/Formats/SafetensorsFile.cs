@@ -1,0 +1,216 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace LlamaFullstack.Core.Formats;
+
+/// <summary>A safetensors file, mapped: an 8 byte length, a JSON header, then the tensors' bytes. It can hold no code, only numbers.</summary>
+/// <remarks>
+/// Format: github.com/huggingface/safetensors. Checked as strictly as the reference does: the tensors lie one after the other and fill
+/// the file, no name stands twice, each size follows from its shape.
+/// </remarks>
+public sealed class SafetensorsFile : IDisposable
+{
+    private const int LengthBytes = sizeof(ulong);
+    private const int MaxHeaderLength = 100_000_000; // the reference's own bound
+
+    private readonly MappedFile _map;
+    private readonly long _dataStart;
+    private readonly Dictionary<string, (SafetensorsEntry Entry, long Offset)> _tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _metadata = new(StringComparer.Ordinal);
+
+    private SafetensorsFile(MappedFile map)
+    {
+        _map = map;
+        if (map.Length < LengthBytes)
+            throw Damaged($"{map.Length} bytes is too short. Was it cut short?");
+        var headerLength = map.Read<ulong>(0);
+        if (headerLength > MaxHeaderLength || (long)headerLength > map.Length - LengthBytes)
+            throw Damaged($"its header would be {headerLength:N0} bytes long, in a file of {map.Length:N0}");
+        _dataStart = LengthBytes + (long)headerLength;
+        try
+        {
+            ReadHeader(map.Span(LengthBytes, (int)headerLength));
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+        {
+            throw Damaged($"its header is not the JSON that was expected: {e.Message.Split('\n')[0].TrimEnd('.')}");
+        }
+        CheckLayout();
+    }
+
+    /// <summary>The file's name.</summary>
+    public string Path => _map.Path;
+
+    /// <summary>The header's __metadata__: text by name.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => _metadata;
+
+    /// <summary>The tensors, in the order of the file.</summary>
+    public IEnumerable<SafetensorsEntry> Tensors => _tensors.Values.OrderBy(tensor => tensor.Offset).Select(tensor => tensor.Entry);
+
+    /// <summary>Maps a file and checks its header.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is not a safetensors file, or it is damaged.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        var map = MappedFile.Open(path);
+        try
+        {
+            return new SafetensorsFile(map);
+        }
+        catch
+        {
+            map.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Finds a tensor.</summary>
+    public bool TryGet(string name, out SafetensorsEntry entry)
+    {
+        var found = _tensors.TryGetValue(name, out var tensor);
+        entry = tensor.Entry;
+        return found;
+    }
+
+    /// <summary>A tensor's bytes, little-endian.</summary>
+    /// <exception cref="InvalidDataException">There is no such tensor, or it is larger than a span (2 GB).</exception>
+    public ReadOnlySpan<byte> Bytes(string name)
+    {
+        if (!_tensors.TryGetValue(name, out var tensor))
+            throw new InvalidDataException($"{Path}: has no tensor {name}.");
+        if (tensor.Entry.ByteLength > int.MaxValue)
+            throw new InvalidDataException($"{Path}: tensor {name} of {tensor.Entry.ByteLength:N0} bytes is too large to be read at once.");
+        return _map.Span(tensor.Offset, (int)tensor.Entry.ByteLength);
+    }
+
+    /// <summary>Copies a tensor of floats, converting F16, BF16 and F64 to float32.</summary>
+    /// <exception cref="InvalidDataException">There is no such tensor, it is not of floats, or it has another number of values.</exception>
+    public void ReadFloats(string name, Span<float> destination)
+    {
+        var bytes = Bytes(name);
+        var entry = _tensors[name].Entry;
+        if (entry.Count != destination.Length)
+            throw new InvalidDataException($"{Path}: tensor {name} has {entry.Count:N0} values, expected {destination.Length:N0}.");
+        switch (entry.Dtype)
+        {
+            case "F32":
+                bytes.CopyTo(MemoryMarshal.AsBytes(destination));
+                break;
+            case "F16":
+                for (var i = 0; i < destination.Length; i++)
+                    destination[i] = (float)MemoryMarshal.Read<Half>(bytes[(i * 2)..]);
+                break;
+            case "BF16":
+                for (var i = 0; i < destination.Length; i++)
+                    destination[i] = BitConverter.Int32BitsToSingle(MemoryMarshal.Read<ushort>(bytes[(i * 2)..]) << 16);
+                break;
+            case "F64":
+                for (var i = 0; i < destination.Length; i++)
+                    destination[i] = (float)MemoryMarshal.Read<double>(bytes[(i * 8)..]);
+                break;
+            default:
+                throw new InvalidDataException($"{Path}: tensor {name} is of {entry.Dtype}, expected floats.");
+        }
+    }
+
+    /// <summary>Unmaps the file.</summary>
+    public void Dispose() => _map.Dispose();
+
+    private void ReadHeader(ReadOnlySpan<byte> header)
+    {
+        var json = new Utf8JsonReader(header);
+        json.Read();
+        Expect(json, JsonTokenType.StartObject);
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = json.GetString()!;
+            json.Read();
+            if (name == "__metadata__")
+                ReadMetadata(ref json);
+            else if (!_tensors.TryAdd(name, ReadTensor(ref json, name)))
+                throw Damaged($"tensor {name} stands twice");
+        }
+        Expect(json, JsonTokenType.EndObject);
+        while (json.Read()) { } // spaces may follow; anything else throws
+    }
+
+    private void ReadMetadata(ref Utf8JsonReader json)
+    {
+        Expect(json, JsonTokenType.StartObject);
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var key = json.GetString()!;
+            json.Read();
+            Expect(json, JsonTokenType.String);
+            if (!_metadata.TryAdd(key, json.GetString()!))
+                throw Damaged($"metadata {key} stands twice");
+        }
+    }
+
+    private (SafetensorsEntry Entry, long Offset) ReadTensor(ref Utf8JsonReader json, string name)
+    {
+        var dtype = "";
+        List<long>? shape = null, offsets = null;
+        Expect(json, JsonTokenType.StartObject);
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var key = json.GetString();
+            json.Read();
+            if (key == "dtype")
+                dtype = json.GetString() ?? "";
+            else if (key == "shape")
+                shape = ReadNumbers(ref json);
+            else if (key == "data_offsets")
+                offsets = ReadNumbers(ref json);
+            else
+                throw Damaged($"tensor {name} has the field {key}, which is not known");
+        }
+        if (shape is null || offsets is not [>= 0, _])
+            throw Damaged($"tensor {name} lacks a shape or two data_offsets");
+        SafetensorsEntry entry;
+        try
+        {
+            entry = SafetensorsEntry.Create(name, dtype, shape);
+        }
+        catch (ArgumentException e)
+        {
+            throw Damaged(e.Message.Split(" (Parameter")[0].TrimEnd('.'));
+        }
+        if (offsets[1] - offsets[0] != entry.ByteLength)
+            throw Damaged($"tensor {name} of shape [{string.Join(", ", shape)}] and {dtype} needs {entry.ByteLength:N0} bytes, but its data_offsets are {offsets[0]} and {offsets[1]}");
+        return (entry, _dataStart + offsets[0]);
+    }
+
+    private static List<long> ReadNumbers(ref Utf8JsonReader json)
+    {
+        Expect(json, JsonTokenType.StartArray);
+        var numbers = new List<long>();
+        while (json.Read() && json.TokenType == JsonTokenType.Number)
+            numbers.Add(json.GetInt64());
+        Expect(json, JsonTokenType.EndArray);
+        return numbers;
+    }
+
+    private void CheckLayout()
+    {
+        var end = _dataStart;
+        foreach (var (entry, offset) in _tensors.Values.OrderBy(tensor => tensor.Offset).ThenBy(tensor => tensor.Entry.ByteLength))
+        {
+            if (offset != end)
+                throw Damaged($"tensor {entry.Name} begins at byte {offset:N0}, expected {end:N0}: tensors overlap or leave a gap");
+            if (entry.ByteLength > _map.Length - end)
+                throw Damaged($"tensor {entry.Name} ends after the file's {_map.Length:N0} bytes. Was it cut short?");
+            end += entry.ByteLength;
+        }
+        if (end != _map.Length)
+            throw Damaged($"its tensors end at byte {end:N0}, but it is {_map.Length:N0} bytes long");
+    }
+
+    private static void Expect(in Utf8JsonReader json, JsonTokenType type)
+    {
+        if (json.TokenType != type)
+            throw new JsonException($"{type} was expected at byte {json.TokenStartIndex}, not {json.TokenType}");
+    }
+
+    private InvalidDataException Damaged(string what) => new($"{_map.Path}: not a safetensors file, or damaged: {what}.");
+}

@@ -1,0 +1,92 @@
+using System.Buffers.Binary;
+using LlamaFullstack.Core.Tokenization;
+
+namespace LlamaFullstack.Core.Formats;
+
+/// <summary>llama2.c's tokenizer.bin: the pieces and their scores, with spaces written as spaces. Byte table: docs/FORMATS.md.</summary>
+/// <remarks>
+/// The file says neither how many pieces it has nor how text is prepared. The number is where the file ends; text is prepared as llama2.c's
+/// run does: a dummy prefix, no spaces removed. Types follow from the text: ids 0, 1, 2 are the marks, &lt;0xNN&gt; is a byte.
+/// </remarks>
+public static class TokenizerBin
+{
+    private const int EntryHeader = sizeof(float) + sizeof(int);
+
+    /// <summary>Reads a tokenizer.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is not a tokenizer.bin, or it is damaged.</exception>
+    public static Vocabulary Read(string path)
+    {
+        using var file = MappedFile.Open(path);
+        if (file.Length < sizeof(int) + EntryHeader || file.Length > int.MaxValue)
+            throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {file.Length:N0} bytes.");
+        var bytes = file.Span(0, (int)file.Length).ToArray().AsMemory(); // one block; the pieces are views of it
+        var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span);
+
+        var pieces = new List<Piece>();
+        var offset = sizeof(uint);
+        while (offset < bytes.Length)
+        {
+            if (bytes.Length - offset < EntryHeader)
+                throw new InvalidDataException($"{path}: ends inside token {pieces.Count}. Was it cut short?");
+            var score = BinaryPrimitives.ReadSingleLittleEndian(bytes.Span[offset..]);
+            var length = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span[(offset + sizeof(float))..]);
+            offset += EntryHeader;
+            if (length > maxTokenLength)
+                throw new InvalidDataException(
+                    $"{path}: not a llama2.c tokenizer, or damaged: token {pieces.Count} is {length:N0} bytes long, but max_token_length is {maxTokenLength:N0}.");
+            if (length > bytes.Length - offset)
+                throw new InvalidDataException($"{path}: ends inside token {pieces.Count}. Was it cut short?");
+            if (float.IsNaN(score))
+                throw new InvalidDataException($"{path}: the score of token {pieces.Count} is not a number.");
+            pieces.Add(MakePiece(pieces.Count, bytes.Slice(offset, (int)length), score));
+            offset += (int)length;
+        }
+        return new Vocabulary { Pieces = pieces }.Validated(path);
+    }
+
+    /// <summary>Reads the tokenizer of a model.</summary>
+    /// <param name="path">The tokenizer.bin.</param>
+    /// <param name="modelPath">The model, for the message.</param>
+    /// <param name="vocabSize">The number of tokens that the model knows.</param>
+    /// <exception cref="InvalidDataException">The tokenizer has another number of pieces: it belongs to another model.</exception>
+    public static Vocabulary Read(string path, string modelPath, int vocabSize)
+    {
+        var vocabulary = Read(path);
+        return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
+            $"{path}: has {vocabulary.Count:N0} tokens, but {modelPath} was trained with {vocabSize:N0}. Name the model's own tokenizer with -z.");
+    }
+
+    /// <summary>Writes a tokenizer as llama2.c's tokenizer.py does, atomically.</summary>
+    public static void Write(string path, Vocabulary vocabulary) => AtomicFile.Write(path, file =>
+    {
+        var texts = vocabulary.Pieces.Select((piece, id) => StoredText(id, piece.Text)).ToList();
+        Span<byte> header = stackalloc byte[EntryHeader];
+        BinaryPrimitives.WriteInt32LittleEndian(header, texts.Max(text => text.Length));
+        file.Write(header[..sizeof(int)]);
+        for (var id = 0; id < texts.Count; id++)
+        {
+            BinaryPrimitives.WriteSingleLittleEndian(header, vocabulary.Pieces[id].Score);
+            BinaryPrimitives.WriteInt32LittleEndian(header[sizeof(float)..], texts[id].Length);
+            file.Write(header);
+            file.Write(texts[id].Span);
+        }
+    });
+
+    // llama2.c stores the two marks between line feeds, "\n<s>\n", so that run prints them apart.
+    private static bool IsMark(int id) => id is Vocabulary.Bos or Vocabulary.Eos;
+
+    private static ReadOnlyMemory<byte> StoredText(int id, ReadOnlyMemory<byte> text) =>
+        IsMark(id) ? (byte[])[(byte)'\n', .. text.Span, (byte)'\n'] : text;
+
+    private static Piece MakePiece(int id, ReadOnlyMemory<byte> text, float score)
+    {
+        if (IsMark(id) && text.Length >= 2 && text.Span[0] == (byte)'\n' && text.Span[^1] == (byte)'\n')
+            text = text[1..^1];
+        var type = id == Vocabulary.Unk ? PieceType.Unknown
+            : IsMark(id) ? PieceType.Control
+            : Tokenizer.TryParseByte(text.Span, out _) ? PieceType.Byte
+            : PieceType.Normal;
+        return new Piece(text, score, type);
+    }
+}

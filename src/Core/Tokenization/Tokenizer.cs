@@ -1,0 +1,141 @@
+using System.Globalization;
+using System.Text;
+
+namespace LlamaFullstack.Core.Tokenization;
+
+/// <summary>Text to token ids and back: sentencepiece's byte pair encoding, with llama2.c's results.</summary>
+/// <remarks>
+/// Encoding splits the text into characters, then merges the adjacent pair whose union is the piece with the best score,
+/// leftmost on ties, until no union is a piece. A character that is no piece becomes its bytes.
+/// Cost: O(n log n) for a text of n bytes, by a heap of candidate merges over a linked list (llama2.c's run is O(n²)).
+/// Safe for use by several threads at once.
+/// </remarks>
+public sealed class Tokenizer
+{
+    private static readonly byte[] SpaceSymbol = [0xE2, 0x96, 0x81]; // U+2581, sentencepiece's mark for a space
+
+    private readonly PieceTable _table;
+    private readonly int[] _byteIds = new int[256];
+    private readonly ReadOnlyMemory<byte>[] _decoded;
+
+    /// <summary>Prepares a vocabulary for use.</summary>
+    public Tokenizer(Vocabulary vocabulary)
+    {
+        Vocabulary = vocabulary;
+        _table = new PieceTable(vocabulary.Pieces);
+        _decoded = new ReadOnlyMemory<byte>[vocabulary.Count];
+        Array.Fill(_byteIds, Vocabulary.Unk);
+        for (var id = 0; id < vocabulary.Count; id++)
+        {
+            var piece = vocabulary.Pieces[id];
+            _decoded[id] = piece.Text;
+            if (piece.Type == PieceType.Control)
+                _decoded[id] = default;
+            if (piece.Type == PieceType.Byte && TryParseByte(piece.Text.Span, out var value))
+            {
+                _byteIds[value] = id;
+                _decoded[id] = new[] { value };
+            }
+        }
+    }
+
+    /// <summary>The pieces and the rules of this tokenizer.</summary>
+    public Vocabulary Vocabulary { get; }
+
+    /// <summary>Number of token ids.</summary>
+    public int VocabSize => Vocabulary.Count;
+
+    /// <summary>Reads a byte piece's text, "&lt;0x00&gt;" to "&lt;0xFF&gt;". Nothing else is one ("&lt;0x-1&gt;" is not).</summary>
+    public static bool TryParseByte(ReadOnlySpan<byte> text, out byte value)
+    {
+        value = 0;
+        return text.Length == 6 && text[..3].SequenceEqual("<0x"u8) && text[5] == (byte)'>'
+            && char.IsAsciiHexDigit((char)text[3]) && char.IsAsciiHexDigit((char)text[4])
+            && byte.TryParse(text.Slice(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
+    }
+
+    /// <summary>Encodes text. An unpaired surrogate is encoded as U+FFFD, as everywhere in .NET.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="bos">Whether to begin with <see cref="Vocabulary.Bos"/>.</param>
+    /// <param name="eos">Whether to end with <see cref="Vocabulary.Eos"/>.</param>
+    public int[] Encode(string text, bool bos = false, bool eos = false)
+    {
+        var ids = new List<int>();
+        if (bos)
+            ids.Add(Vocabulary.Bos);
+        Encode(Encoding.UTF8.GetBytes(text), ids);
+        if (eos)
+            ids.Add(Vocabulary.Eos);
+        return [.. ids];
+    }
+
+    /// <summary>Encodes UTF-8 text, without marks, onto the end of a list. A byte that is not UTF-8 becomes its byte piece.</summary>
+    public void Encode(ReadOnlySpan<byte> text, List<int> ids)
+    {
+        var prepared = Prepare(text);
+        if (prepared.Length != 0)
+            new PairMerger(prepared, _table).Merge(_byteIds, ids);
+    }
+
+    /// <summary>The bytes that a token adds to the text, given the token before it.</summary>
+    /// <param name="previous">The token before: after <see cref="Vocabulary.Bos"/> the dummy prefix, one space, is dropped.</param>
+    /// <param name="token">The token.</param>
+    /// <returns>A view that needs no allocation; maybe part of a UTF-8 character (see <see cref="Utf8Stream"/>); empty for a mark.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The token is not in the vocabulary.</exception>
+    public ReadOnlySpan<byte> Decode(int previous, int token)
+    {
+        if ((uint)token >= (uint)_decoded.Length)
+            throw new ArgumentOutOfRangeException(nameof(token), $"token {token} is not in a vocabulary of {VocabSize}.");
+        var bytes = _decoded[token].Span;
+        var dropsPrefix = previous == Vocabulary.Bos && Vocabulary.AddDummyPrefix && Vocabulary.Pieces[token].Type != PieceType.Byte;
+        return dropsPrefix && bytes.Length > 0 && bytes[0] == (byte)' ' ? bytes[1..] : bytes;
+    }
+
+    /// <summary>The text of a sequence, with or without <see cref="Vocabulary.Bos"/> in front. Bytes that are not UTF-8 become U+FFFD.</summary>
+    public string Decode(ReadOnlySpan<int> ids)
+    {
+        var bytes = new List<byte>(ids.Length * 4);
+        var previous = Vocabulary.Bos;
+        foreach (var id in ids)
+        {
+            bytes.AddRange(Decode(previous, id));
+            previous = id;
+        }
+        return Encoding.UTF8.GetString([.. bytes]);
+    }
+
+    /// <summary>Text as it is merged: extra spaces removed where the vocabulary says so, the dummy prefix added, U+2581 read as a space.</summary>
+    private byte[] Prepare(ReadOnlySpan<byte> text)
+    {
+        if (Vocabulary.RemoveExtraWhitespaces)
+            text = text.TrimStart((byte)' ');
+        if (text.IsEmpty)
+            return [];
+
+        var prepared = new byte[text.Length + 1];
+        var length = 0;
+        if (Vocabulary.AddDummyPrefix)
+            prepared[length++] = (byte)' ';
+        var afterSpace = false;
+        for (var i = 0; i < text.Length; i++)
+        {
+            var isSpace = text[i] == (byte)' ';
+            if (isSpace && afterSpace)
+                continue;
+            afterSpace = isSpace && Vocabulary.RemoveExtraWhitespaces;
+            if (text[i] == SpaceSymbol[0] && text[i..].StartsWith(SpaceSymbol))
+            {
+                prepared[length++] = (byte)' ';
+                i += SpaceSymbol.Length - 1;
+            }
+            else
+            {
+                prepared[length++] = text[i];
+            }
+        }
+        if (Vocabulary.RemoveExtraWhitespaces)
+            while (length > 0 && prepared[length - 1] == (byte)' ')
+                length--;
+        return length == prepared.Length ? prepared : prepared[..length];
+    }
+}
