@@ -55,11 +55,7 @@ internal sealed unsafe class WorkerPool : IDisposable
             return;
         }
         _job = job;
-        // A full fence: either a parking worker sees the new round, or we see that it parked.
-        Interlocked.Increment(ref _round);
-        if (Volatile.Read(ref _parked) > 0)
-            lock (_gate)
-                Monitor.PulseAll(_gate);
+        BeginRound();
         job(0);
         Barrier(0);
     }
@@ -83,7 +79,7 @@ internal sealed unsafe class WorkerPool : IDisposable
         if (_stopping)
             return;
         _stopping = true;
-        Run(static _ => { });
+        BeginRound();
         foreach (var thread in _threads)
             thread.Join();
         NativeMemory.AlignedFree(_arrived);
@@ -91,12 +87,23 @@ internal sealed unsafe class WorkerPool : IDisposable
 
     private void Work(int worker)
     {
-        for (var done = 0L; !_stopping; done++)
+        for (var done = 0L; ; done++)
         {
             WaitForRound(done);
+            if (_stopping)
+                return;
             _job(worker);
             Barrier(worker);
         }
+    }
+
+    private void BeginRound()
+    {
+        // A full fence: either a parking worker sees the new round, or we see that it parked.
+        Interlocked.Increment(ref _round);
+        if (Volatile.Read(ref _parked) > 0)
+            lock (_gate)
+                Monitor.PulseAll(_gate);
     }
 
     private void WaitForRound(long done)
