@@ -1,1 +1,2 @@
-return 0;
+// llamafs: raw text → vocabulary → tokens → training → export → text. Each command is one file in Commands/.
+return LlamaFullstack.Cli.Invocation.Run(LlamaFullstack.Cli.CommandTable.RootFor(args), args);

@@ -1,0 +1,30 @@
+@echo off
+rem Runs llamafs from a clone. Builds it first when a source changed; see the file llamafs for Linux and macOS.
+setlocal
+set "here=%~dp0"
+set "program=%here%artifacts\bin\Cli\release\llamafs.exe"
+set "stamp=%here%artifacts\llamafs.stamp"
+where dotnet >nul 2>nul
+if errorlevel 1 (
+  echo llamafs: needs the .NET 10 SDK, but there is no dotnet on the PATH. Get it from https://dotnet.microsoft.com/download/dotnet/10.0 1>&2
+  exit /b 1
+)
+if not exist "%program%" goto build
+if not exist "%stamp%" goto build
+rem A file's time changes when it is edited; a folder's when a file in it is added, removed or renamed.
+powershell -NoProfile -Command "$s=(Get-Item '%stamp%').LastWriteTimeUtc; Set-Location '%here%'; $n=Get-ChildItem src,Directory.Build.props,Directory.Packages.props,global.json -Recurse | Where-Object LastWriteTimeUtc -gt $s | Select-Object -First 1; if ($n) { exit 1 }"
+if not errorlevel 1 goto run
+:build
+echo llamafs: building (once; the first time also downloads about 200 MB of libtorch) ... 1>&2
+if not exist "%here%artifacts" mkdir "%here%artifacts"
+pushd "%here%"
+dotnet build src\Cli --configuration Release --nologo --verbosity quiet -clp:NoSummary %LLAMAFS_BUILD_ARGS% 1>&2
+set "failed=%errorlevel%"
+popd
+if not "%failed%"=="0" (
+  echo llamafs: the build failed; the lines above say why. 1>&2
+  exit /b 1
+)
+type nul > "%stamp%"
+:run
+"%program%" %*

@@ -1,0 +1,24 @@
+using System.CommandLine;
+using LlamaFullstack.Cli.Commands;
+
+namespace LlamaFullstack.Cli;
+
+/// <summary>The commands by name. Each is one file in Commands/.</summary>
+internal static class CommandTable
+{
+    private static readonly (string Name, Func<Command> Create)[] Commands =
+    [
+        ("quickstart", QuickstartCommand.Create),
+        ("run", RunCommand.Create),
+    ];
+
+    /// <summary>The root with the command that was asked for, or with all of them for the help: building them all would be most of a short run.</summary>
+    public static RootCommand RootFor(string[] args)
+    {
+        var root = new RootCommand("llamafs: train a small Llama 2 model on your own text and run it. All in .NET.");
+        var asked = Commands.Where(command => args.Length > 0 && command.Name == args[0]).ToArray();
+        foreach (var (_, create) in asked.Length > 0 ? asked : Commands)
+            root.Add(create());
+        return root;
+    }
+}

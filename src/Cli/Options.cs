@@ -1,0 +1,56 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+namespace LlamaFullstack.Cli;
+
+/// <summary>Options with llama2.c's names (snake_case, single letters), a kebab-case alias, and messages that say what was expected.</summary>
+internal static class Options
+{
+    /// <summary>Makes an option.</summary>
+    /// <param name="name">Its name, such as "--vocab_size"; "--vocab-size" then works too.</param>
+    /// <param name="description">One line for the help.</param>
+    /// <param name="defaultValue">The value where it is not given.</param>
+    /// <param name="aliases">Other names, such as "-t".</param>
+    public static Option<T> Create<T>(string name, string description, T defaultValue, params string[] aliases)
+    {
+        var option = CreateWithoutDefault<T>(name, description, aliases);
+        option.DefaultValueFactory = _ => defaultValue;
+        return option;
+    }
+
+    /// <summary>Makes an option that is null, or the type's default, where it is not given.</summary>
+    public static Option<T> CreateWithoutDefault<T>(string name, string description, params string[] aliases)
+    {
+        var kebab = name.Replace('_', '-');
+        var option = new Option<T>(name, kebab == name ? aliases : [kebab, .. aliases]) { Description = description };
+        if (Parser<T>() is { } parse)
+            option.CustomParser = result => parse(result, name);
+        return option;
+    }
+
+    private static Func<ArgumentResult, string, T>? Parser<T>()
+    {
+        var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
+        if (type == typeof(int))
+            return (result, name) => Parse<int, T>(result, name, "a whole number");
+        if (type == typeof(long))
+            return (result, name) => Parse<long, T>(result, name, "a whole number");
+        if (type == typeof(ulong))
+            return (result, name) => Parse<ulong, T>(result, name, "a whole number, not negative");
+        if (type == typeof(float))
+            return (result, name) => Parse<float, T>(result, name, "a number");
+        if (type == typeof(double))
+            return (result, name) => Parse<double, T>(result, name, "a number");
+        return null;
+    }
+
+    private static T Parse<TNumber, T>(ArgumentResult result, string name, string expected) where TNumber : struct, IParsable<TNumber>
+    {
+        var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+        if (TNumber.TryParse(text, CultureInfo.InvariantCulture, out var value))
+            return (T)(object)value;
+        result.AddError($"{name} {text}: expected {expected}.");
+        return default!;
+    }
+}

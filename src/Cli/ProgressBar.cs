@@ -1,0 +1,67 @@
+using System.Diagnostics;
+
+namespace LlamaFullstack.Cli;
+
+/// <summary>Progress on stderr: a bar that is redrawn on a terminal, a plain line every few seconds elsewhere.</summary>
+/// <remarks>Safe to be reported to from several threads.</remarks>
+internal sealed class ProgressBar(string label) : IDisposable
+{
+    private const int Width = 30;
+    private static readonly TimeSpan Redraw = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan PlainInterval = TimeSpan.FromSeconds(5);
+
+    private readonly Lock _lock = new();
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly bool _isTerminal = !Console.IsErrorRedirected;
+    private TimeSpan _lastShown = TimeSpan.MinValue;
+    private int _lastLength;
+
+    /// <summary>Shows how far the work is.</summary>
+    /// <param name="done">What is done, in any unit.</param>
+    /// <param name="total">All there is to do; 0 where that is not known.</param>
+    /// <param name="note">A word on it, such as "12 MB/s".</param>
+    public void Report(double done, double total, string note = "")
+    {
+        lock (_lock)
+        {
+            var now = _clock.Elapsed;
+            var isLast = total > 0 && done >= total;
+            if (_lastShown != TimeSpan.MinValue && now - _lastShown < (_isTerminal ? Redraw : PlainInterval) && !isLast)
+                return;
+            _lastShown = now;
+            var share = total > 0 ? Math.Clamp(done / total, 0, 1) : 0;
+            var left = share is > 0 and < 1 && now.TotalSeconds > 1 ? $", {Duration(now * ((1 - share) / share))} left" : "";
+            var percent = total > 0 ? $"{share * 100,3:0}%" : "";
+            if (_isTerminal)
+                Draw($"{label} {Bar(share)} {percent} {note}{left}");
+            else
+                Console.Error.WriteLine($"{label} {percent} {note}{left}".TrimEnd());
+        }
+    }
+
+    /// <summary>Ends the line, so that what follows begins on its own.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_isTerminal && _lastLength > 0)
+                Console.Error.WriteLine();
+            _lastLength = 0;
+        }
+    }
+
+    private void Draw(string line)
+    {
+        Console.Error.Write("\r" + line.PadRight(_lastLength));
+        _lastLength = line.Length;
+    }
+
+    private static string Bar(double share)
+    {
+        var full = (int)(share * Width);
+        return "[" + new string('#', full) + new string('.', Width - full) + "]";
+    }
+
+    private static string Duration(TimeSpan time) =>
+        time.TotalHours >= 1 ? $"{(int)time.TotalHours} h {time.Minutes} min" : time.TotalMinutes >= 1 ? $"{time.Minutes} min {time.Seconds} s" : $"{time.Seconds} s";
+}
