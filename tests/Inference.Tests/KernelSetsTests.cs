@@ -15,6 +15,6 @@ public sealed class KernelSetsTests
     public void Select_UnknownName_NamesWhatThereIs()
     {
         var error = Assert.Throws<ArgumentException>(() => KernelSets.Select("v1024"));
-        Assert.Equal($"LLAMAFS_KERNELS v1024: no such kernel set; expected one of {string.Join(", ", KernelSets.Supported.Select(s => s.Name))}.", error.Message);
+        Assert.Equal($"LLAMAFS_KERNELS=v1024: no such kernel set; expected one of {string.Join(", ", KernelSets.Supported.Select(s => s.Name))}.", error.Message);
     }
 }

@@ -30,7 +30,7 @@ public static class KernelSets
 
         var names = string.Join(", ", Supported.Select(set => set.Name));
         var reason = Known.Contains(asked) ? "this processor cannot run it" : "no such kernel set";
-        throw new ArgumentException($"{Variable} {asked}: {reason}; expected one of {names}.");
+        throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
     private static List<KernelSet> FindSupported()
