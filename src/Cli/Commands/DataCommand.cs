@@ -8,6 +8,9 @@ internal static class DataCommand
 {
     public static Command Create() => new("data", "Get stories and turn them into tokens.")
     {
+        DataSampleCommand.Create(),
+        DataDownloadCommand.Create(),
+        DataPretokenizeCommand.Create(),
         DataTrainVocabCommand.Create(),
     };
 
