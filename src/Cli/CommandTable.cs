@@ -10,6 +10,8 @@ internal static class CommandTable
     [
         ("data", DataCommand.Create),
         ("quickstart", QuickstartCommand.Create),
+        ("export", ExportCommand.Create),
+        ("export-tokenizer", ExportTokenizerCommand.Create),
         ("run", RunCommand.Create),
     ];
 

@@ -11,6 +11,7 @@ internal static class DataCommand
         DataSampleCommand.Create(),
         DataDownloadCommand.Create(),
         DataPretokenizeCommand.Create(),
+        DataTrainVocabCommand.Create(),
     };
 
     /// <summary>--data_dir, the same for every command.</summary>
