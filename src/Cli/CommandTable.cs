@@ -8,6 +8,7 @@ internal static class CommandTable
 {
     private static readonly (string Name, Func<Command> Create)[] Commands =
     [
+        ("data", DataCommand.Create),
         ("quickstart", QuickstartCommand.Create),
         ("export", ExportCommand.Create),
         ("export-tokenizer", ExportTokenizerCommand.Create),

@@ -1,67 +1,39 @@
+using System.Buffers;
+using System.Text;
+
 namespace LlamaFullstack.Core.Tokenization;
 
-/// <summary>The merges of one text: a linked list of symbols, and a heap of the unions that are pieces.</summary>
+/// <summary>Byte pair encoding of one stretch of text: a linked list of symbols, and a heap of the unions that are pieces.</summary>
 /// <remarks>
-/// A symbol is a stretch of the text, named by the byte where it starts. A candidate that has been overtaken (one of its halves has
-/// merged with another neighbour) is recognised when it is taken from the heap, since its union no longer has the length that it had.
+/// A symbol is named by the byte where it starts. A candidate that has been overtaken (one of its halves has merged with another
+/// neighbour) is recognised when it is taken from the heap, since the two symbols no longer have the length that they had together.
+/// Cost: O(n log n) for n bytes. Holds its buffers for the next call; not for use by two threads at once.
 /// </remarks>
-internal ref struct PairMerger
+internal sealed class PairMerger(PieceTable table, int[] byteIds)
 {
-    private readonly ReadOnlySpan<byte> _text;
-    private readonly PieceTable _table;
-    private readonly int[] _length;   // by start: the symbol's bytes; 0 where no symbol starts
-    private readonly int[] _previous; // by start: where the symbol before it starts; -1 for the first
-    private readonly PriorityQueue<(int Left, int Right, int Length), Rank> _candidates;
-
-    /// <summary>Splits a text into characters.</summary>
-    public PairMerger(ReadOnlySpan<byte> text, PieceTable table)
-    {
-        _text = text;
-        _table = table;
-        _length = new int[text.Length];
-        _previous = new int[text.Length];
-        _candidates = new(RankComparer);
-        var previous = -1;
-        for (var start = 0; start < text.Length; start += _length[start])
-        {
-            _length[start] = CharacterLength(text[start..]);
-            _previous[start] = previous;
-            previous = start;
-        }
-    }
-
-    private static readonly Comparer<Rank> RankComparer = Comparer<Rank>.Create(static (a, b) =>
+    private static readonly Comparer<Rank> BestThenLeftmost = Comparer<Rank>.Create(static (a, b) =>
         a.Score != b.Score ? b.Score.CompareTo(a.Score) : a.Left.CompareTo(b.Left));
+
+    private readonly PriorityQueue<Candidate, Rank> _candidates = new(BestThenLeftmost);
+    private int[] _length = [];   // by start: the symbol's bytes; 0 where no symbol starts
+    private int[] _previous = []; // by start: where the symbol before it starts; -1 for the first
+
+    private readonly record struct Candidate(int Left, int Right, int Length);
 
     /// <summary>The order of merges: the best score first, then the leftmost.</summary>
     private readonly record struct Rank(float Score, int Left);
 
-    /// <summary>Merges until no union is a piece, then appends the ids.</summary>
-    /// <param name="byteIds">The id of each byte, for characters that are no piece.</param>
-    /// <param name="ids">Receives the ids.</param>
-    public readonly void Merge(int[] byteIds, List<int> ids)
+    /// <summary>Encodes a stretch of text.</summary>
+    /// <param name="text">The text, with spaces as spaces.</param>
+    /// <param name="ids">Receives the ids; a character that is no piece becomes its bytes.</param>
+    public void Encode(ReadOnlySpan<byte> text, List<int> ids)
     {
-        for (var left = 0; left < _text.Length; left += _length[left])
-            AddCandidate(left);
-
-        while (_candidates.TryDequeue(out var pair, out _))
+        SplitIntoCharacters(text);
+        MergePairs(text);
+        for (var start = 0; start < text.Length; start += _length[start])
         {
-            if (_length[pair.Left] == 0 || _length[pair.Right] == 0 || _length[pair.Left] + _length[pair.Right] != pair.Length)
-                continue; // overtaken
-            _length[pair.Left] = pair.Length;
-            _length[pair.Right] = 0;
-            var next = pair.Left + pair.Length;
-            if (next < _text.Length)
-                _previous[next] = pair.Left;
-            AddCandidate(pair.Left);
-            if (_previous[pair.Left] >= 0)
-                AddCandidate(_previous[pair.Left]);
-        }
-
-        for (var start = 0; start < _text.Length; start += _length[start])
-        {
-            var symbol = _text.Slice(start, _length[start]);
-            var id = _table.Find(symbol);
+            var symbol = text.Slice(start, _length[start]);
+            var id = table.Find(symbol);
             if (id >= 0)
                 ids.Add(id);
             else
@@ -70,18 +42,55 @@ internal ref struct PairMerger
         }
     }
 
-    private readonly void AddCandidate(int left)
+    private void SplitIntoCharacters(ReadOnlySpan<byte> text)
+    {
+        if (_length.Length < text.Length)
+        {
+            _length = new int[Math.Max(text.Length, 2 * _length.Length)];
+            _previous = new int[_length.Length];
+        }
+        var previous = -1;
+        for (var start = 0; start < text.Length; start += _length[start])
+        {
+            _length[start] = CharacterLength(text[start..]);
+            _length.AsSpan(start + 1, _length[start] - 1).Clear();
+            _previous[start] = previous;
+            previous = start;
+        }
+    }
+
+    private void MergePairs(ReadOnlySpan<byte> text)
+    {
+        for (var left = 0; left < text.Length; left += _length[left])
+            AddCandidate(text, left);
+
+        while (_candidates.TryDequeue(out var pair, out _))
+        {
+            if (_length[pair.Left] == 0 || _length[pair.Right] == 0 || _length[pair.Left] + _length[pair.Right] != pair.Length)
+                continue; // overtaken
+            _length[pair.Left] = pair.Length;
+            _length[pair.Right] = 0;
+            var next = pair.Left + pair.Length;
+            if (next < text.Length)
+                _previous[next] = pair.Left;
+            AddCandidate(text, pair.Left);
+            if (_previous[pair.Left] >= 0)
+                AddCandidate(text, _previous[pair.Left]);
+        }
+    }
+
+    private void AddCandidate(ReadOnlySpan<byte> text, int left)
     {
         var right = left + _length[left];
-        if (right >= _text.Length)
+        if (right >= text.Length)
             return;
         var length = _length[left] + _length[right];
-        var id = _table.Find(_text.Slice(left, length));
+        var id = table.Find(text.Slice(left, length));
         if (id >= 0)
-            _candidates.Enqueue((left, right, length), new Rank(_table.Score(id), left));
+            _candidates.Enqueue(new Candidate(left, right, length), new Rank(table.Score(id), left));
     }
 
     /// <summary>Bytes of the UTF-8 character in front; 1 for a byte that begins none.</summary>
     private static int CharacterLength(ReadOnlySpan<byte> text) =>
-        text[0] < 0x80 || System.Text.Rune.DecodeFromUtf8(text, out _, out var consumed) != System.Buffers.OperationStatus.Done ? 1 : consumed;
+        text[0] < 0x80 || Rune.DecodeFromUtf8(text, out _, out var consumed) != OperationStatus.Done ? 1 : consumed;
 }

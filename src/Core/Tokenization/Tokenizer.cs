@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 
@@ -7,7 +8,8 @@ namespace LlamaFullstack.Core.Tokenization;
 /// <remarks>
 /// Encoding splits the text into characters, then merges the adjacent pair whose union is the piece with the best score,
 /// leftmost on ties, until no union is a piece. A character that is no piece becomes its bytes.
-/// Cost: O(n log n) for a text of n bytes, by a heap of candidate merges over a linked list (llama2.c's run is O(n²)).
+/// Cost: O(n log n) for a text of n bytes at most (llama2.c's run is O(n²)), and near to n for usual text: it is cut into words where that
+/// cannot change a result, and the words that were met before are remembered.
 /// Safe for use by several threads at once.
 /// </remarks>
 public sealed class Tokenizer
@@ -15,7 +17,9 @@ public sealed class Tokenizer
     private static readonly byte[] SpaceSymbol = [0xE2, 0x96, 0x81]; // U+2581, sentencepiece's mark for a space
 
     private readonly PieceTable _table;
+    private readonly JoinTable _joins;
     private readonly int[] _byteIds = new int[256];
+    private readonly ConcurrentBag<Encoder> _encoders = []; // one for each thread that encodes at the same time
     private readonly ReadOnlyMemory<byte>[] _decoded;
 
     /// <summary>Prepares a vocabulary for use.</summary>
@@ -23,6 +27,7 @@ public sealed class Tokenizer
     {
         Vocabulary = vocabulary;
         _table = new PieceTable(vocabulary.Pieces);
+        _joins = new JoinTable(vocabulary.Pieces);
         _decoded = new ReadOnlyMemory<byte>[vocabulary.Count];
         Array.Fill(_byteIds, Vocabulary.Unk);
         for (var id = 0; id < vocabulary.Count; id++)
@@ -72,9 +77,11 @@ public sealed class Tokenizer
     /// <summary>Encodes UTF-8 text, without marks, onto the end of a list. A byte that is not UTF-8 becomes its byte piece.</summary>
     public void Encode(ReadOnlySpan<byte> text, List<int> ids)
     {
-        var prepared = Prepare(text);
-        if (prepared.Length != 0)
-            new PairMerger(prepared, _table).Merge(_byteIds, ids);
+        if (!_encoders.TryTake(out var encoder))
+            encoder = new Encoder(_table, _byteIds, _joins);
+        var prepared = encoder.Buffer(text.Length + 1);
+        encoder.Encode(prepared[..Prepare(text, prepared)], ids);
+        _encoders.Add(encoder);
     }
 
     /// <summary>The bytes that a token adds to the text, given the token before it.</summary>
@@ -105,37 +112,35 @@ public sealed class Tokenizer
     }
 
     /// <summary>Text as it is merged: extra spaces removed where the vocabulary says so, the dummy prefix added, U+2581 read as a space.</summary>
-    private byte[] Prepare(ReadOnlySpan<byte> text)
+    /// <param name="text">The text.</param>
+    /// <param name="prepared">Receives it; one byte longer than the text at most.</param>
+    /// <returns>Bytes written.</returns>
+    private int Prepare(ReadOnlySpan<byte> text, Span<byte> prepared)
     {
         if (Vocabulary.RemoveExtraWhitespaces)
             text = text.TrimStart((byte)' ');
         if (text.IsEmpty)
-            return [];
+            return 0;
 
-        var prepared = new byte[text.Length + 1];
         var length = 0;
         if (Vocabulary.AddDummyPrefix)
             prepared[length++] = (byte)' ';
-        var afterSpace = false;
+        var dropSpace = false;
         for (var i = 0; i < text.Length; i++)
         {
-            var isSpace = text[i] == (byte)' ';
-            if (isSpace && afterSpace)
+            var b = text[i];
+            if (b == (byte)' ' && dropSpace)
                 continue;
-            afterSpace = isSpace && Vocabulary.RemoveExtraWhitespaces;
-            if (text[i] == SpaceSymbol[0] && text[i..].StartsWith(SpaceSymbol))
+            dropSpace = b == (byte)' ' && Vocabulary.RemoveExtraWhitespaces;
+            if (b == SpaceSymbol[0] && text[i..].StartsWith(SpaceSymbol))
             {
-                prepared[length++] = (byte)' ';
+                b = (byte)' ';
                 i += SpaceSymbol.Length - 1;
             }
-            else
-            {
-                prepared[length++] = text[i];
-            }
+            prepared[length++] = b;
         }
         if (Vocabulary.RemoveExtraWhitespaces)
-            while (length > 0 && prepared[length - 1] == (byte)' ')
-                length--;
-        return length == prepared.Length ? prepared : prepared[..length];
+            length = prepared[..length].TrimEnd((byte)' ').Length;
+        return length;
     }
 }

@@ -1,0 +1,47 @@
+namespace LlamaFullstack.EndToEnd.Tests;
+
+public class ExportTests
+{
+    [Fact]
+    public void Export_Llama2cCheckpoint_IsByteIdenticalToItsOwnExport()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run("export", folder.File("model.bin"), "--checkpoint", Fixtures.Path("train-checkpoint", "ckpt.pt")).AssertSucceeds();
+        Assert.Equal(File.ReadAllBytes(Fixtures.Path("train-checkpoint", "model_v0.bin")), File.ReadAllBytes(folder.File("model.bin")));
+    }
+
+    [Fact]
+    public void Export_V1OfAModel_TellsTheSameStory_AndV2Runs()
+    {
+        using var folder = new TempFolder();
+        var model = Fixtures.Path("stories260K", "stories260K.bin");
+        var golden = File.ReadAllText(Fixtures.Path("stories260K", "run_260K_t0_n200.txt"));
+        foreach (var version in new[] { "0", "1", "2" })
+        {
+            var path = folder.File($"v{version}.bin");
+            Llamafs.Run("export", path, "--checkpoint", model, "--version", version).AssertSucceeds();
+            var run = Llamafs.Run("run", path, "-z", Fixtures.Path("stories260K", "tok512.bin"), "-t", "0", "-n", "200").AssertSucceeds();
+            if (version == "2")
+                Assert.StartsWith("Once upon a time, there was a little", run.Out);
+            else
+                Assert.Equal(golden, run.Out);
+        }
+        Assert.Equal(File.ReadAllBytes(model), File.ReadAllBytes(folder.File("v0.bin")));
+    }
+
+    [Fact]
+    public void ExportTokenizer_SentencepieceModel_IsByteIdenticalToLlama2cs()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run("export-tokenizer", "--tokenizer_model", Fixtures.Path("stories260K", "tok512.model"), folder.File("t.bin")).AssertSucceeds();
+        Assert.Equal(File.ReadAllBytes(Fixtures.Path("stories260K", "tok512.bin")), File.ReadAllBytes(folder.File("t.bin")));
+    }
+
+    [Fact]
+    public void Export_NothingToExport_SaysWhatIsMissing()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run(["export"], folder.Path).AssertFails(1, "ckpt");
+        Llamafs.Run(["export", "--version", "7"], folder.Path).AssertFails(2, "7");
+    }
+}

@@ -1,0 +1,97 @@
+using System.Diagnostics;
+
+namespace LlamaFullstack.EndToEnd.Tests;
+
+/// <summary>Text to story with the built-in stories, and what happens when training is stopped on the way.</summary>
+public class PipelineTests
+{
+    private static readonly string[] TinyModel =
+        ["train", "--dataset=sample", "--vocab_size=320", "--max_seq_len=64", "--dim=32", "--n_layers=2", "--n_heads=4", "--n_kv_heads=2",
+         "--multiple_of=16", "--batch_size=8", "--gradient_accumulation_steps=1", "--device=cpu", "--dtype=float32", "--learning_rate=1e-2", "--eval_iters=2"];
+
+    [Fact]
+    public void Pipeline_SampleToStory_WorksInEveryFormat()
+    {
+        using var folder = new TempFolder();
+        Prepare(folder);
+        Llamafs.Run([.. TinyModel, "--max_iters=40", "--warmup_iters=5", "--eval_interval=20"], folder.Path).AssertSucceeds();
+        foreach (var version in new[] { "0", "1", "2" })
+            Llamafs.Run(["export", $"out/v{version}.bin", "--version", version], folder.Path).AssertSucceeds();
+        string Story(string model) => Llamafs.Run(["run", $"out/{model}.bin", "-t", "0", "-n", "40"], folder.Path).AssertSucceeds().Out;
+        var story = Story("model");
+        Assert.NotEqual("", story.Trim());
+        Assert.Equal(story, Story("v0"));
+        Assert.Equal(story, Story("v1"));
+        Story("v2");
+
+        var sampled = Llamafs.Run(["sample", "--temperature=0", "--num_samples=1", "--max_new_tokens=39"], folder.Path).AssertSucceeds();
+        Assert.StartsWith(story.TrimEnd('\n')[..20], sampled.Out.TrimStart());
+    }
+
+    [Fact]
+    public void Train_InterruptedAndKilled_GoesOnFromItsLastCheckpoint()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("sends Unix signals");
+        using var folder = new TempFolder();
+        Prepare(folder);
+        string[] longRun = [.. TinyModel, "--max_iters=100000", "--warmup_iters=5", "--eval_interval=10", "--always_save_checkpoint=True"];
+
+        var interrupted = RunUntil(longRun, folder, "30 |", "INT");
+        Assert.Equal(130, interrupted);
+        var killed = RunUntil([.. longRun, "--init_from=resume"], folder, "60 |", "KILL");
+        Assert.Equal(128 + 9, killed);
+
+        var resumed = Llamafs.Start([.. longRun, "--init_from=resume"], folder.Path);
+        var first = FirstIteration(resumed);
+        resumed.Kill();
+        resumed.WaitForExit();
+        Assert.InRange(first, 50, 100); // the last checkpoint was at 60 or, if the kill was quick, at 50
+    }
+
+    [Fact]
+    public void Train_WithoutData_SaysWhichCommandMakesIt()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run(["train"], folder.Path).AssertFails(1, "llamafs data");
+        Llamafs.Run(["data", "pretokenize", "--vocab_size=512"], folder.Path).AssertFails(1, "llamafs data");
+        Llamafs.Run(["data", "train_vocab", "--vocab_size=512"], folder.Path).AssertFails(1, "llamafs data");
+    }
+
+    [Fact]
+    public void Train_AWrongOption_IsAUsageErrorThatNamesIt()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run(["train", "--n_heads=7"], folder.Path).AssertFails(2, "n_heads");
+        Llamafs.Run(["train", "--learning_rate=fast"], folder.Path).AssertFails(2, "learning_rate");
+        Llamafs.Run(["train", "--no_such_option=1"], folder.Path).AssertFails(2, "no_such_option");
+    }
+
+    private static void Prepare(TempFolder folder)
+    {
+        Llamafs.Run(["data", "sample", "--num_stories=2000"], folder.Path).AssertSucceeds();
+        Llamafs.Run(["data", "train_vocab", "--dataset=sample", "--vocab_size=320"], folder.Path).AssertSucceeds();
+        Llamafs.Run(["data", "pretokenize", "--dataset=sample", "--vocab_size=320"], folder.Path).AssertSucceeds();
+    }
+
+    /// <summary>Runs until a line begins with a mark, then sends a signal; the exit code.</summary>
+    private static int RunUntil(string[] args, TempFolder folder, string mark, string signal)
+    {
+        using var process = Llamafs.Start(args, folder.Path);
+        _ = process.StandardError.ReadToEndAsync();
+        while (process.StandardOutput.ReadLine() is { } line && !line.StartsWith(mark, StringComparison.Ordinal)) { }
+        using var kill = Process.Start("kill", [$"-{signal}", $"{process.Id}"]);
+        _ = process.StandardOutput.ReadToEndAsync();
+        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(1)), "did not stop within a minute");
+        return process.ExitCode;
+    }
+
+    private static int FirstIteration(Process process)
+    {
+        _ = process.StandardError.ReadToEndAsync();
+        while (process.StandardOutput.ReadLine() is { } line)
+            if (line.Split(" |") is [var number, _, ..] && int.TryParse(number, out var iteration))
+                return iteration;
+        throw new InvalidOperationException("ended without a log line");
+    }
+}

@@ -1,0 +1,86 @@
+namespace LlamaFullstack.EndToEnd.Tests;
+
+public class RunTests
+{
+    private static string Model => Fixtures.Path("stories260K", "stories260K.bin");
+
+    private static string Tok512 => Fixtures.Path("stories260K", "tok512.bin");
+
+    private static string GoldenText => File.ReadAllText(Fixtures.Path("stories260K", "run_260K_t0_n200.txt"));
+
+    [Fact]
+    public void Run_GreedyWithLlama2cFlags_PrintsTheGoldenTextAlone()
+    {
+        var run = Llamafs.Run("run", Model, "-z", Tok512, "-t", "0", "-n", "200").AssertSucceeds();
+        Assert.Equal(GoldenText, run.Out);
+        Assert.Contains("achieved tok/s: ", run.Error);
+    }
+
+    [Theory]
+    [InlineData("LLAMAFS_KERNELS", "scalar")]
+    [InlineData("LLAMAFS_KERNELS", "v128")]
+    [InlineData("DOTNET_EnableAVX512F", "0")]
+    [InlineData("DOTNET_EnableAVX2", "0")]
+    [InlineData("DOTNET_EnableHWIntrinsic", "0")]
+    [InlineData("LANG", "de_DE.UTF-8")]
+    public void Run_InAnyEnvironment_PrintsTheGoldenText(string variable, string value)
+    {
+        var run = Llamafs.Run(["run", Model, "-z", Tok512, "-t", "0.0", "-n", "200"], null, "", (variable, value)).AssertSucceeds();
+        Assert.Equal(GoldenText, run.Out);
+    }
+
+    [Fact]
+    public void Run_TokenizerBesideTheModelOrInTheFolder_IsFound()
+    {
+        using var folder = new TempFolder();
+        File.Copy(Model, folder.File("model.bin"));
+        Llamafs.Run(["run", folder.File("model.bin"), "-n", "5"], folder.Path).AssertFails(1, "tokenizer");
+        File.Copy(Tok512, folder.File("tokenizer.bin"));
+        Llamafs.Run("run", folder.File("model.bin"), "-n", "5").AssertSucceeds();
+
+        using var elsewhere = new TempFolder();
+        File.Copy(Model, elsewhere.File("model.bin"));
+        Llamafs.Run(["run", elsewhere.File("model.bin"), "-n", "5"], folder.Path).AssertSucceeds();
+    }
+
+    [Fact]
+    public void Run_ATokenizerOfAnotherModel_IsRefused() =>
+        Llamafs.Run("run", Model, "-z", Fixtures.Path("llama2-tokenizer", "tokenizer.bin"))
+            .AssertFails(1, "has 32,000 tokens, but");
+
+    [Fact]
+    public void Run_ACutModel_IsRefused()
+    {
+        using var folder = new TempFolder();
+        var path = folder.Write("cut.bin", File.ReadAllBytes(Model)[..900_000]);
+        Llamafs.Run("run", path, "-z", Tok512).AssertFails(1, "900,000 bytes, but a v0 file");
+    }
+
+    [Theory]
+    [InlineData("-t", "warm")]
+    [InlineData("-n", "many")]
+    [InlineData("-s", "-1")]
+    [InlineData("--unknown", "1")]
+    public void Run_AWrongOption_IsAUsageError(string option, string value) =>
+        Llamafs.Run("run", Model, "-z", Tok512, option, value).AssertFails(2, option == "--unknown" ? option : value);
+
+    [Fact]
+    public void Run_NoModel_IsAUsageError() => Llamafs.Run("run").AssertFails(2, "model");
+
+    [Fact]
+    public void Run_AMissingModel_NamesIt() => Llamafs.Run("run", "nowhere.bin", "-z", Tok512).AssertFails(1, "nowhere.bin: no such file.");
+
+    [Fact]
+    public void Run_SameSeed_TellsTheSameStory()
+    {
+        string[] args = ["run", Model, "-z", Tok512, "-t", "1.0", "-s", "42", "-n", "60"];
+        Assert.Equal(Llamafs.Run(args).AssertSucceeds().Out, Llamafs.Run(args).AssertSucceeds().Out);
+    }
+
+    [Fact]
+    public void Run_Chat_AnswersEachLineAndEndsWithTheInput()
+    {
+        var run = Llamafs.Run(["run", Model, "-z", Tok512, "-m", "chat", "-t", "0"], null, "\nTell me a story.\n").AssertSucceeds();
+        Assert.NotEqual("", run.Out.Trim());
+    }
+}
