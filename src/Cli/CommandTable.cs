@@ -9,6 +9,8 @@ internal static class CommandTable
     private static readonly (string Name, Func<Command> Create)[] Commands =
     [
         ("quickstart", QuickstartCommand.Create),
+        ("train", TrainCommand.Create),
+        ("sample", SampleCommand.Create),
         ("run", RunCommand.Create),
     ];
 

@@ -1,3 +1,4 @@
+using LlamaFullstack.Data.Samples;
 using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Data.Loading;
@@ -106,7 +107,7 @@ public sealed class BatchLoader : IDisposable
         var (pass, rest) = Math.DivRem(position, _chunksInPass);
         if (pass != _pass)
         {
-            _shardOrder = new SplitMix(Mix(pass, -1)).Permutation(_shards.Length);
+            _shardOrder = Permutation(_shards.Length, Mix(pass, -1));
             _pass = pass;
             _shard = -1;
         }
@@ -117,7 +118,7 @@ public sealed class BatchLoader : IDisposable
         var shard = _shardOrder[place];
         if (shard != _shard)
         {
-            _chunkOrder = new SplitMix(Mix(pass, shard)).Permutation(_chunks[shard]);
+            _chunkOrder = Permutation(_chunks[shard], Mix(pass, shard));
             _shard = shard;
         }
 
@@ -130,10 +131,19 @@ public sealed class BatchLoader : IDisposable
     }
 
     /// <summary>A seed of its own for each pass (shard -1) and each shard in it.</summary>
-    private ulong Mix(long pass, int shard)
+    private ulong Mix(long pass, int shard) => new SplitMix64(new SplitMix64(_seed).Next() ^ (ulong)pass).Next() ^ (ulong)(shard + 1);
+
+    /// <summary>The numbers 0 … count - 1 in random order (Fisher and Yates).</summary>
+    private static int[] Permutation(int count, ulong seed)
     {
-        var mix = new SplitMix(_seed);
-        mix = new SplitMix(mix.Next() ^ (ulong)pass);
-        return mix.Next() ^ (ulong)(shard + 1);
+        var random = new SplitMix64(seed);
+        var order = new int[count];
+        for (var i = 0; i < count; i++)
+        {
+            var j = random.Below(i + 1);
+            order[i] = order[j];
+            order[j] = i;
+        }
+        return order;
     }
 }
