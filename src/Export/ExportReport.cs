@@ -6,10 +6,10 @@ namespace LlamaFullstack.Export;
 /// <summary>What an export wrote, and what int8 cost.</summary>
 /// <param name="Source">The file that the weights came from.</param>
 /// <param name="Format">Its format.</param>
-/// <param name="Target">The file that was written.</param>
-/// <param name="Version">Its version.</param>
+/// <param name="Target">The file or the folder that was written.</param>
+/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's.</param>
 /// <param name="GroupSize">Weights that share one scale; 0 in float32 files.</param>
-/// <param name="Bytes">Its length.</param>
+/// <param name="Bytes">The file's length, or that of all tensors in the folder.</param>
 /// <param name="Quantized">Each int8 tensor in the order of the file; empty in float32 files.</param>
 public sealed record ExportReport(string Source, string Format, string Target, int Version, int GroupSize, long Bytes, IReadOnlyList<TensorError> Quantized)
 {

@@ -4,7 +4,7 @@ using LlamaFullstack.Export.Sources;
 
 namespace LlamaFullstack.Export;
 
-/// <summary>A model's weights from a file of any format that is read here, told apart by what the file says and not by its name.</summary>
+/// <summary>A model's weights from a file or a folder of any format that is read here, told apart by what the file says and not by its name.</summary>
 public sealed class ModelSource : IDisposable
 {
     private readonly IDisposable _file;
@@ -14,7 +14,7 @@ public sealed class ModelSource : IDisposable
         (Path, Format, Tensors, _file) = (path, format, tensors, file);
     }
 
-    /// <summary>The file's name as it was given.</summary>
+    /// <summary>The name as it was given.</summary>
     public string Path { get; }
 
     /// <summary>The format, for people.</summary>
@@ -23,11 +23,16 @@ public sealed class ModelSource : IDisposable
     /// <summary>The weights. Valid until <see cref="Dispose"/>.</summary>
     public ITensorSource Tensors { get; }
 
-    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, or a model file of version 0, 1 or 2.</summary>
+    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, or a folder of Hugging Face's.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is damaged, hostile, or of no format that is known.</exception>
     public static ModelSource Open(string path)
     {
+        if (Directory.Exists(path))
+            return HuggingFaceFolder.Recognises(path)
+                ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
+                : throw new InvalidDataException($"{path}: a folder without {HuggingFaceFolder.ConfigName}, so not a model of Hugging Face's.");
+
         bool isTorch, isSafetensors;
         using (var file = MappedFile.Open(path))
         {

@@ -6,36 +6,38 @@ using LlamaFullstack.Export;
 
 namespace LlamaFullstack.Cli.Commands;
 
-/// <summary>llamafs export: a checkpoint → a model file that llama2.c and llamafs run read.</summary>
+/// <summary>llamafs export: a checkpoint → a model file that llama2.c and llamafs run read, or a folder for Hugging Face's transformers.</summary>
 internal static class ExportCommand
 {
     private const string Folder = "out";
 
     public static Command Create()
     {
-        var target = new Argument<string>("out")
+        var target = new Argument<string?>("out")
         {
-            Description = "Model file to write.",
-            DefaultValueFactory = _ => Path.Combine(Folder, ModelExport.DefaultTargetName),
+            Description = "Model file to write, or the folder for version -1. [default: out/model.bin, out/hf]",
+            Arity = ArgumentArity.ZeroOrOne,
         };
-        var version = Options.Create("--version", "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size.", 0);
+        var version = Options.Create("--version",
+            "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size; -1: a folder for Hugging Face's transformers.", 0);
         var checkpoint = Options.CreateWithoutDefault<string?>("--checkpoint",
-            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, or another model file. [default: the checkpoint in out]");
+            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, or a folder of Hugging Face's. [default: the checkpoint in out]");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
             "Version 2: weights that share one scale. [default: the largest of 64, 32, 16, … that divides dim and hidden_dim]");
         var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each int8 tensor, as JSON." };
 
         var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, groupSize, json };
-        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(checkpoint), parsed.GetValue(target)!,
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(checkpoint), parsed.GetValue(target),
             parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(json), cancellation)));
         return command;
     }
 
-    private static int Run(string? checkpoint, string target, int version, int? groupSize, bool json, CancellationToken cancellation)
+    private static int Run(string? checkpoint, string? target, int version, int? groupSize, bool json, CancellationToken cancellation)
     {
         if (groupSize is not null && version != 2)
             throw new UsageException($"--group_size {groupSize}: only version 2 has groups. Add --version 2.");
 
+        target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
         ExportReport report;
         using (var source = ModelSource.Open(checkpoint ?? ModelExport.FindCheckpoint(Folder)))
         using (var progress = new TensorProgress($"export {target}"))
@@ -57,9 +59,11 @@ internal static class ExportCommand
         if (report.Worst is { } worst)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"largest error {worst.MaxError:0.000000}, in {worst.Name}"));
 
-        var groups = report.GroupSize == 0 ? "" : $", int8 in groups of {report.GroupSize}";
+        var kind = report.Version == ModelExport.HuggingFaceVersion ? "Hugging Face folder"
+            : report.GroupSize == 0 ? $"version {report.Version}"
+            : $"version {report.Version}, int8 in groups of {report.GroupSize}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"wrote {report.Target}: version {report.Version}{groups}, {report.Bytes:N0} bytes, from {report.Source} ({report.Format})"));
+            $"wrote {report.Target}: {kind}, {report.Bytes:N0} bytes, from {report.Source} ({report.Format})"));
     }
 
     private sealed class TensorProgress(string label) : IProgress<TensorWritten>, IDisposable
