@@ -38,22 +38,25 @@ internal static class DataDownloadCommand
 
         public void Report(DownloadProgress value)
         {
+            if (value.Note is not null)
+            {
+                Dispose();
+                Console.Error.WriteLine(value.Note);
+                _stage = "";
+                return;
+            }
             if (value.Stage != _stage)
                 Begin(value);
-            if (value.Note is not null)
-                Begin(value, value.Note);
             var rate = (value.Done - _first) / 1e6 / Math.Max(1e-3, _clock.Elapsed.TotalSeconds);
             _bar!.Report(value.Done, value.Total, $"{value.Done / 1e6:0.0} of {value.Total / 1e6:0.0} MB, {rate:0.0} MB/s");
         }
 
         public void Dispose() => _bar?.Dispose();
 
-        /// <summary>Begins a new bar, and counts the rate from here on: what was there already took no time.</summary>
-        private void Begin(DownloadProgress value, string? note = null)
+        /// <summary>A new bar, and a new rate: what was there already took no time.</summary>
+        private void Begin(DownloadProgress value)
         {
             Dispose();
-            if (note is not null)
-                Console.Error.WriteLine(note);
             (_stage, _first) = (value.Stage, value.Done);
             _clock.Restart();
             _bar = new ProgressBar(value.Stage);

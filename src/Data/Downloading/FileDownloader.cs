@@ -3,6 +3,8 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 
 namespace LlamaFullstack.Data.Downloading;
@@ -59,8 +61,7 @@ public sealed class FileDownloader : IDisposable
                 if (part.Source?.CanResume != true)
                     part.Discard();
                 if (failures >= _settings.MaxFailures)
-                    throw new IOException(
-                        $"{url}: {e.Message}. Gave up after {failures} tries; {part.Length:N0} bytes are kept in {PartialFile.NameFor(path)}. Run the command again to go on.", e);
+                    throw new IOException(GaveUp(url, part, failures, e.Message), e);
                 var pause = PauseAfter(failures, e.RetryAfter);
                 progress?.Report(new DownloadProgress("download", part.Length, part.Source?.Length ?? 0, $"{e.Message}; trying again in {pause.TotalSeconds:0} s"));
                 await _settings.Pause(pause, cancellation).ConfigureAwait(false);
@@ -185,10 +186,14 @@ public sealed class FileDownloader : IDisposable
         {
             throw new TransferException($"nothing came for {_settings.StallTimeout.TotalSeconds:0.#} s");
         }
-        catch (Exception e) when (e is HttpRequestException or HttpIOException or IOException { InnerException: System.Net.Sockets.SocketException })
+        catch (Exception e) when (e is HttpRequestException or HttpIOException or IOException { InnerException: SocketException })
         {
-            var cause = e.InnerException is System.Security.Authentication.AuthenticationException certificate ? certificate : e;
-            throw new TransferException(cause.Message.TrimEnd('.').ReplaceLineEndings(" "));
+            throw new TransferException(e switch
+            {
+                HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded } => "the connection was cut",
+                { InnerException: AuthenticationException certificate } => OneLine(certificate.Message),
+                _ => OneLine(e.Message),
+            });
         }
     }
 
@@ -214,6 +219,10 @@ public sealed class FileDownloader : IDisposable
         throw new InvalidDataException($"{url}: SHA-256 is {actual}, expected {expected}. The download was damaged and is deleted. Run the command again.");
     }
 
+    private static string GaveUp(Uri url, PartialFile part, int tries, string why) => part.Length == 0
+        ? $"{url}: {why}. Gave up after {tries} tries. Check the network, and run the command again."
+        : $"{url}: {why}. Gave up after {tries} tries; {part.Length:N0} bytes are kept in {part.Name}. Run the command again to go on.";
+
     private TimeSpan PauseAfter(int failures, TimeSpan? asked)
     {
         var pause = asked ?? _settings.FirstPause * Math.Pow(2, Math.Max(0, failures - 1));
@@ -226,6 +235,8 @@ public sealed class FileDownloader : IDisposable
         var asked = header?.Delta ?? header?.Date - DateTimeOffset.UtcNow;
         return asked < TimeSpan.Zero ? TimeSpan.Zero : asked;
     }
+
+    private static string OneLine(string message) => message.ReplaceLineEndings(" ").TrimEnd('.');
 
     private static string Status(HttpResponseMessage answer) =>
         string.Create(CultureInfo.InvariantCulture, $"{(int)answer.StatusCode} {answer.ReasonPhrase}").TrimEnd();

@@ -9,7 +9,6 @@ namespace LlamaFullstack.Data.Downloading;
 internal sealed class PartialFile : IDisposable
 {
     private readonly string _path;
-    private readonly string _part;
     private readonly string _note;
     private readonly FileStream _file;
 
@@ -17,16 +16,16 @@ internal sealed class PartialFile : IDisposable
     /// <exception cref="IOException">Another program is downloading it, or the folder cannot be written.</exception>
     public PartialFile(string path, Uri url)
     {
-        (_path, _part, _note) = (path, NameFor(path), NameFor(path) + ".json");
+        (_path, Name, _note) = (path, NameFor(path), NameFor(path) + ".json");
         Folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         Directory.CreateDirectory(Folder);
         try
         {
-            _file = new FileStream(_part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            _file = new FileStream(Name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException e) when (File.Exists(_part))
+        catch (IOException e) when (File.Exists(Name))
         {
-            throw new IOException($"{_part}: cannot be opened. Is it being downloaded already? ({e.Message})", e);
+            throw new IOException($"{Name}: cannot be opened. Is it being downloaded already? ({e.Message})", e);
         }
         Source = ReadNote();
         if (Source is { CanResume: true } && Source.Url == url.AbsoluteUri && Length <= (Source.Length ?? long.MaxValue))
@@ -34,6 +33,9 @@ internal sealed class PartialFile : IDisposable
         else
             Discard();
     }
+
+    /// <summary>The part's own name.</summary>
+    public string Name { get; }
 
     /// <summary>The folder it grows in.</summary>
     public string Folder { get; }
@@ -81,7 +83,7 @@ internal sealed class PartialFile : IDisposable
     {
         _file.Flush(flushToDisk: true);
         _file.Dispose();
-        File.Move(_part, _path, overwrite: true);
+        File.Move(Name, _path, overwrite: true);
         File.Delete(_note);
     }
 
@@ -94,7 +96,7 @@ internal sealed class PartialFile : IDisposable
         _file.Dispose();
         if (isEmpty)
         {
-            File.Delete(_part);
+            File.Delete(Name);
             File.Delete(_note);
         }
     }

@@ -106,7 +106,7 @@ public sealed class BatchLoader : IDisposable
         var (pass, rest) = Math.DivRem(position, _chunksInPass);
         if (pass != _pass)
         {
-            _shardOrder = new SplitMix(Mix(pass, -1)).Permutation(_shards.Length);
+            _shardOrder = new SplitMix64(Mix(pass, -1)).Permutation(_shards.Length);
             _pass = pass;
             _shard = -1;
         }
@@ -117,7 +117,7 @@ public sealed class BatchLoader : IDisposable
         var shard = _shardOrder[place];
         if (shard != _shard)
         {
-            _chunkOrder = new SplitMix(Mix(pass, shard)).Permutation(_chunks[shard]);
+            _chunkOrder = new SplitMix64(Mix(pass, shard)).Permutation(_chunks[shard]);
             _shard = shard;
         }
 
@@ -132,8 +132,8 @@ public sealed class BatchLoader : IDisposable
     /// <summary>A seed of its own for each pass (shard -1) and each shard in it.</summary>
     private ulong Mix(long pass, int shard)
     {
-        var mix = new SplitMix(_seed);
-        mix = new SplitMix(mix.Next() ^ (ulong)pass);
+        var mix = new SplitMix64(_seed);
+        mix = new SplitMix64(mix.Next() ^ (ulong)pass);
         return mix.Next() ^ (ulong)(shard + 1);
     }
 }

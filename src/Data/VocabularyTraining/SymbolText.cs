@@ -240,7 +240,7 @@ internal sealed class SymbolText
 
     private void FindPairs()
     {
-        var known = new Dictionary<long, int>();
+        var known = new Dictionary<long, int>(); // (left, right) as one number without gaps, which hashes better than the two side by side
         var word = 0;
         for (var cell = 1; cell < _cells.Length - 1; cell++)
         {
@@ -249,7 +249,7 @@ internal sealed class SymbolText
                 word++;
             if (left < FirstCharacter || right < FirstCharacter)
                 continue;
-            ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(known, ((long)left << 32) | (uint)right, out var seen);
+            ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(known, ((long)left * _shapes.Count) + right, out var seen);
             if (!seen)
                 pair = TryAddPair(left, right);
             if (pair < 0)
