@@ -1,4 +1,3 @@
-using LlamaFullstack.Data.Samples;
 using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Data.Loading;
@@ -107,7 +106,7 @@ public sealed class BatchLoader : IDisposable
         var (pass, rest) = Math.DivRem(position, _chunksInPass);
         if (pass != _pass)
         {
-            _shardOrder = Permutation(_shards.Length, Mix(pass, -1));
+            _shardOrder = new SplitMix64(Mix(pass, -1)).Permutation(_shards.Length);
             _pass = pass;
             _shard = -1;
         }
@@ -118,7 +117,7 @@ public sealed class BatchLoader : IDisposable
         var shard = _shardOrder[place];
         if (shard != _shard)
         {
-            _chunkOrder = Permutation(_chunks[shard], Mix(pass, shard));
+            _chunkOrder = new SplitMix64(Mix(pass, shard)).Permutation(_chunks[shard]);
             _shard = shard;
         }
 
@@ -132,18 +131,4 @@ public sealed class BatchLoader : IDisposable
 
     /// <summary>A seed of its own for each pass (shard -1) and each shard in it.</summary>
     private ulong Mix(long pass, int shard) => new SplitMix64(new SplitMix64(_seed).Next() ^ (ulong)pass).Next() ^ (ulong)(shard + 1);
-
-    /// <summary>The numbers 0 … count - 1 in random order (Fisher and Yates).</summary>
-    private static int[] Permutation(int count, ulong seed)
-    {
-        var random = new SplitMix64(seed);
-        var order = new int[count];
-        for (var i = 0; i < count; i++)
-        {
-            var j = random.Below(i + 1);
-            order[i] = order[j];
-            order[j] = i;
-        }
-        return order;
-    }
 }

@@ -1,0 +1,22 @@
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference;
+
+/// <summary>How to run a model; none of it changes a float32 result beyond rounding, and threads change nothing at all.</summary>
+public sealed record EngineOptions
+{
+    private readonly int? _threads;
+
+    /// <summary>Threads to run on; null chooses by the model's size and the processor's cores.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Below 1 or above 1,024.</exception>
+    public int? Threads
+    {
+        get => _threads;
+        init => _threads = value is null or (>= 1 and <= 1024)
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(Threads), $"{value} threads: must be between 1 and 1024.");
+    }
+
+    /// <summary>The kernels to use; null for what the processor does best, or what <see cref="KernelSets.Variable"/> says.</summary>
+    public KernelSet? Kernels { get; init; }
+}

@@ -1,0 +1,19 @@
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference;
+
+/// <summary>float32 weights: files of version 0 and 1.</summary>
+/// <param name="weights">(rows, cols), 4-byte aligned.</param>
+/// <param name="cols">Input features.</param>
+internal sealed unsafe class Float32Matrix(float* weights, int cols) : WeightMatrix(cols)
+{
+    public override void Prepare(KernelSet kernels, Activation x)
+    {
+        // The values are what is multiplied.
+    }
+
+    public override void Multiply(KernelSet kernels, Activation x, float* output, Part rows) =>
+        kernels.MatVec(weights + (long)rows.Start * Cols, x.Values, output + rows.Start, rows.Count, Cols);
+
+    public override void ReadRow(int row, Span<float> output) => new ReadOnlySpan<float>(weights + (long)row * Cols, Cols).CopyTo(output);
+}

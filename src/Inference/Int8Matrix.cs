@@ -1,0 +1,22 @@
+using LlamaFullstack.Core.Quantization;
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference;
+
+/// <summary>int8 weights with a float32 scale for each group of a row: files of version 2.</summary>
+/// <param name="weights">(rows, cols).</param>
+/// <param name="scales">(rows, cols / groupSize), at any address.</param>
+/// <param name="cols">Input features; whole groups.</param>
+/// <param name="groupSize">Weights that share a scale.</param>
+internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols, int groupSize) : WeightMatrix(cols)
+{
+    private readonly int _groups = cols / groupSize;
+
+    public override void Prepare(KernelSet kernels, Activation x) => kernels.Quantize(x.Values, x.Int8);
+
+    public override void Multiply(KernelSet kernels, Activation x, float* output, Part rows) =>
+        kernels.MatVecInt8(weights + (long)rows.Start * Cols, scales + (long)rows.Start * _groups, x.Int8, output + rows.Start, rows.Count);
+
+    public override void ReadRow(int row, Span<float> output) =>
+        Int8Groups.Dequantize(new(weights + (long)row * Cols, Cols), new(scales + (long)row * _groups, _groups), groupSize, output);
+}

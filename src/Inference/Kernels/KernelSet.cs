@@ -1,0 +1,100 @@
+namespace LlamaFullstack.Inference.Kernels;
+
+/// <summary>The arithmetic of the forward pass, written for one width of vector register.</summary>
+/// <remarks>
+/// <para>Every set has the same methods; <see cref="ScalarKernels"/> says what they mean, one line of mathematics a loop. The engine works
+/// on raw pointers into mapped files and buffers of its own, so nothing here checks lengths: whoever calls has checked the file's header.</para>
+/// <para>Between sets, float32 sums differ in the order of their terms, and so by no more than n·ε·Σ|terms|. The int8 kernels do not
+/// differ by a bit. Within a set, an output never depends on how rows are divided among threads.</para>
+/// </remarks>
+public abstract unsafe class KernelSet
+{
+    /// <summary>Positions whose keys lie side by side in the cache: one register of the widest set.</summary>
+    internal const int KeyBlock = 16;
+
+    /// <summary>Rows of a matrix are divided among threads in multiples of this, so that kernels may take several at once.</summary>
+    internal const int RowBlock = 16;
+
+    private protected KernelSet(string name) => Name = name;
+
+    /// <summary>scalar, v128, v256 or v512: what <c>LLAMAFS_KERNELS</c> calls it.</summary>
+    public string Name { get; }
+
+    /// <summary>output[r] = Σ w[r][c] · x[c].</summary>
+    /// <param name="w">Row-major weights, (rows, cols); any alignment.</param>
+    /// <param name="x">Activations, (cols).</param>
+    /// <param name="output">(rows); must not overlap <paramref name="x"/>.</param>
+    /// <param name="rows">Output features.</param>
+    /// <param name="cols">Input features.</param>
+    /// <remarks>Cost: reads 4·rows·cols bytes once, which is what bounds it.</remarks>
+    internal abstract void MatVec(float* w, float* x, float* output, int rows, int cols);
+
+    /// <summary>output[r] = Σ over groups g of float(Σ w[r][i] · x[i], i in g) · wScale[r][g] · xScale[g], in that order: runq.c's.</summary>
+    /// <param name="w">Row-major int8 weights, (rows, cols).</param>
+    /// <param name="wScales">(rows, cols / group size); any alignment.</param>
+    /// <param name="x">Quantised activations, (cols).</param>
+    /// <param name="output">(rows).</param>
+    /// <param name="rows">Output features.</param>
+    /// <remarks>Each group's sum is exact in int32. All sets give the same bits.</remarks>
+    internal abstract void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows);
+
+    /// <summary>Per group: scale = max|x| / 127, q = round(x / scale), half away from zero. A group of zeros has scale 0 and q 0.</summary>
+    /// <param name="x">Activations; whole groups.</param>
+    /// <param name="q">Filled with the values, scales and group sums.</param>
+    internal abstract void Quantize(float* x, Int8Vector q);
+
+    /// <summary>output[i] = w[i] · (x[i] / sqrt(Σ x² / n + ε)).</summary>
+    /// <param name="w">Weight, (n).</param>
+    /// <param name="x">Input, (n).</param>
+    /// <param name="output">(n); may be <paramref name="x"/>.</param>
+    /// <param name="n">Width.</param>
+    /// <param name="epsilon">ε.</param>
+    internal abstract void RmsNorm(float* w, float* x, float* output, int n, float epsilon);
+
+    /// <summary>Turns each pair (x[i], x[i+1]), i even, by its angle: (x[i]·cos − x[i+1]·sin, x[i]·sin + x[i+1]·cos).</summary>
+    /// <param name="x">Queries or keys, turned in place, (n).</param>
+    /// <param name="cos">The pair's cosine, at both of its places, (n).</param>
+    /// <param name="sin">Its sine likewise, negated at the even place, (n).</param>
+    /// <param name="n">An even number.</param>
+    internal abstract void Rope(float* x, float* cos, float* sin, int n);
+
+    /// <summary>scores[t] = Σ q[i] · key[t][i] / sqrt(headSize).</summary>
+    /// <param name="q">One head's query, (headSize).</param>
+    /// <param name="keys">Keys of its head, (ceil(count / KeyBlock), headSize, KeyBlock): the positions of a block side by side.</param>
+    /// <param name="scores">(count), written in whole blocks: what lies past count is meaningless.</param>
+    /// <param name="count">Positions to attend to.</param>
+    /// <param name="headSize">Width of the head.</param>
+    internal abstract void AttentionScores(float* q, float* keys, float* scores, int count, int headSize);
+
+    /// <summary>x[i] = exp(x[i] − max) / Σ exp(x[j] − max), in place.</summary>
+    /// <param name="x">Scores, (n).</param>
+    /// <param name="n">At least 1.</param>
+    internal abstract void Softmax(float* x, int n);
+
+    /// <summary>output[i] = Σ weights[t] · values[t][i].</summary>
+    /// <param name="weights">Attention, (count).</param>
+    /// <param name="values">Values of one head, (count, headSize).</param>
+    /// <param name="output">(headSize).</param>
+    /// <param name="count">Positions attended to.</param>
+    /// <param name="headSize">Width of the head.</param>
+    internal abstract void AttentionSum(float* weights, float* values, float* output, int count, int headSize);
+
+    /// <summary>output[i] = silu(gate[i]) · up[i], with silu(a) = a / (1 + exp(−a)).</summary>
+    /// <param name="gate">w1 · x, (n).</param>
+    /// <param name="up">w3 · x, (n).</param>
+    /// <param name="output">(n); must not overlap the inputs.</param>
+    /// <param name="n">Width.</param>
+    internal abstract void SwiGlu(float* gate, float* up, float* output, int n);
+
+    /// <summary>x[i] += y[i].</summary>
+    /// <param name="x">(n).</param>
+    /// <param name="y">(n).</param>
+    /// <param name="n">Width.</param>
+    internal abstract void Add(float* x, float* y, int n);
+
+    /// <summary>The first index of the largest value.</summary>
+    /// <param name="x">Logits, (n).</param>
+    /// <param name="n">At least 1.</param>
+    /// <returns>−1 if a value is NaN.</returns>
+    internal abstract int ArgMax(float* x, int n);
+}

@@ -1,0 +1,55 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace LlamaFullstack.Inference.Kernels;
+
+/// <summary>Which kernel sets this processor has, and which one to use.</summary>
+public static class KernelSets
+{
+    /// <summary>The environment variable that forces a set: scalar, v128, v256 or v512.</summary>
+    public const string Variable = "LLAMAFS_KERNELS";
+
+    private static readonly string[] Known = ["v512", "v256", "v128", "scalar"];
+
+    /// <summary>The sets that this processor can run, the fastest first.</summary>
+    /// <remarks>
+    /// Wider is faster: decoding is bound by memory, but fewer instructions leave more loads in flight (docs/LOG.md has the ratios).
+    /// Scalar is always there, last.
+    /// </remarks>
+    public static IReadOnlyList<KernelSet> Supported { get; } = FindSupported();
+
+    /// <summary>The set of that name; without one, what <see cref="Variable"/> says; without that, the fastest.</summary>
+    /// <exception cref="ArgumentException">The name is unknown, or this processor cannot run that set.</exception>
+    public static KernelSet Select(string? name = null)
+    {
+        var asked = name ?? Environment.GetEnvironmentVariable(Variable);
+        if (string.IsNullOrEmpty(asked))
+            return Supported[0];
+        if (Supported.FirstOrDefault(set => set.Name == asked) is { } found)
+            return found;
+
+        var names = string.Join(", ", Supported.Select(set => set.Name));
+        var reason = Known.Contains(asked) ? "this processor cannot run it" : "no such kernel set";
+        throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
+    }
+
+    private static List<KernelSet> FindSupported()
+    {
+        List<KernelSet> sets = [new ScalarKernels()];
+        if (Vector128.IsHardwareAccelerated)
+            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>, Int8Lanes128, Vector128<int>>("v128", narrow: sets[0]));
+        if (Avx2.IsSupported && Fma.IsSupported)
+            sets.Insert(0, WithInt8<Lanes256, Vector256<float>>("v256", narrow: sets[0]));
+        if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
+            sets.Insert(0, WithInt8<Lanes512, Vector512<float>>("v512", narrow: sets[0]));
+        return sets;
+    }
+
+    // .NET 10 has no 512-bit form of the int8 dot product, and its 256-bit form already outruns memory.
+    private static KernelSet WithInt8<TLanes, TVector>(string name, KernelSet narrow)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct =>
+        AvxVnni.IsSupported
+            ? new VectorKernels<TLanes, TVector, Int8LanesAvxVnni, Vector256<int>>(name, narrow)
+            : new VectorKernels<TLanes, TVector, Int8LanesAvx2, Vector256<int>>(name, narrow);
+}

@@ -1,0 +1,139 @@
+using System.Text;
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference.Tests;
+
+/// <summary>The whole engine against llama2.c's own output, under every kernel set and several thread counts.</summary>
+public sealed class GoldenTests
+{
+    private const double LogitTolerance = 1e-4; // what the project promises; summation order alone gives some 6e-6
+
+    public static TheoryData<string, int> SetsAndThreads
+    {
+        get
+        {
+            var data = new TheoryData<string, int>();
+            foreach (var set in KernelSets.Supported)
+                foreach (var threads in new[] { 1, 2, 3 })
+                    data.Add(set.Name, threads);
+            return data;
+        }
+    }
+
+    public static TheoryData<string> Sets => [.. KernelSets.Supported.Select(set => set.Name)];
+
+    [Theory, MemberData(nameof(SetsAndThreads))]
+    public void Forward_Stories260K_GivesTheGoldenLogitsAndIds(string set, int threads) =>
+        AssertGolden(Stories260K.Path, Stories260K.GreedyIds, Stories260K.GreedyLogits, set, threads);
+
+    [Theory, MemberData(nameof(SetsAndThreads))]
+    public void Forward_TrainCheckpoint_GivesTheGoldenLogitsAndIds(string set, int threads) => AssertGolden(
+        Fixtures.Path("train-checkpoint", "model_v0.bin"),
+        Fixtures.Ids("train-checkpoint", "tokens_trainckpt_greedy_64.txt"),
+        Fixtures.Floats("train-checkpoint", "logits_trainckpt_greedy_64x512_f32le.bin"), set, threads);
+
+    [Theory, MemberData(nameof(SetsAndThreads))]
+    public void Write_Stories260KGreedy_IsTheGoldenText(string set, int threads)
+    {
+        var golden = File.ReadAllText(Fixtures.Path("stories260K", "run_260K_t0_n200.txt"));
+        Assert.Equal(golden, Text(Stories260K.Path, set, threads, temperature: 0, topP: 0.9f, seed: 1, prompt: "", steps: 200));
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Forward_Version1_GivesTheBitsOfVersion0(string set)
+    {
+        using var folder = new TempFolder();
+        Assert.Equal(Logits(Stories260K.Path, Stories260K.GreedyIds, set, 1), Logits(Stories260K.WriteAs(1, folder), Stories260K.GreedyIds, set, 1));
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Forward_AnyThreadCount_GivesTheSameBits(string set)
+    {
+        using var folder = new TempFolder();
+        foreach (var path in new[] { Stories260K.Path, Stories260K.WriteAs(2, folder) })
+        {
+            var ids = Stories260K.GreedyIds[..64];
+            var expected = Logits(path, ids, set, 1);
+            foreach (var threads in new[] { 2, 3, 5, 8 })
+                Assert.Equal(expected, Logits(path, ids, set, threads));
+        }
+    }
+
+    // The expected texts are what llama2.c's run.c printed, built with clang -O3 -ffp-contract=off.
+    [Theory]
+    [InlineData("run_t1_p0.9_s1.txt", 1f, 0.9f, 1, "")]
+    [InlineData("run_t1_p0.9_s2.txt", 1f, 0.9f, 2, "")]
+    [InlineData("run_t1_p0.9_s3.txt", 1f, 0.9f, 3, "")]
+    [InlineData("run_t1_p0.9_s4.txt", 1f, 0.9f, 4, "")]
+    [InlineData("run_t1_p0.9_s5.txt", 1f, 0.9f, 5, "")]
+    [InlineData("run_t0.8_p0_s6.txt", 0.8f, 0f, 6, "")]
+    [InlineData("run_t0.5_p0.5_s7.txt", 0.5f, 0.5f, 7, "")]
+    [InlineData("run_t1_p0.9_s8_prompt.txt", 1f, 0.9f, 8, "Lily and Tom saw a dragon")]
+    public void Write_Sampled_IsTheTextOfRunC(string file, float temperature, float topP, ulong seed, string prompt)
+    {
+        foreach (var set in KernelSets.Supported)
+            Assert.Equal(Expected(file), Text(Stories260K.Path, set.Name, 1, temperature, topP, seed, prompt, steps: 256));
+    }
+
+    // What runq.c printed for the version 2 file of group size 4. The scalar kernels sum in its order; others round elsewhere in
+    // float32, and a rounding may flip a quantised activation, so their text may part from it.
+    [Fact]
+    public void Write_Version2GreedyScalar_IsTheTextOfRunqC()
+    {
+        using var folder = new TempFolder();
+        Assert.Equal(Expected("runq_t0_n256.txt"), Text(Stories260K.WriteAs(2, folder), "scalar", 1, temperature: 0, topP: 0.9f, seed: 1, prompt: "", steps: 256));
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Forward_Version2_AgreesWithFloat32OnTheNextToken(string set)
+    {
+        using var folder = new TempFolder();
+        var ids = Stories260K.GreedyIds;
+        var logits = Logits(Stories260K.WriteAs(2, folder), ids, set, 1);
+        var agreed = Enumerable.Range(0, ids.Length - 1).Count(pos => ArgMax(logits, pos) == ids[pos + 1]);
+        Assert.InRange(agreed, (ids.Length - 1) * 95 / 100, ids.Length - 1);
+    }
+
+    private static void AssertGolden(string path, int[] ids, float[] golden, string set, int threads)
+    {
+        var logits = Logits(path, ids, set, threads);
+        Assert.Equal(golden.Length, logits.Length);
+        for (var i = 0; i < golden.Length; i++)
+            Assert.True(Math.Abs(golden[i] - logits[i]) <= LogitTolerance, $"logit {i}: expected {golden[i]:R}, got {logits[i]:R}");
+        for (var pos = 0; pos + 1 < ids.Length; pos++)
+            Assert.Equal(ids[pos + 1], ArgMax(logits, pos));
+    }
+
+    private static int ArgMax(float[] logits, int pos)
+    {
+        var row = logits.AsSpan(pos * 512, 512);
+        var best = 0;
+        for (var i = 1; i < row.Length; i++)
+            if (row[i] > row[best])
+                best = i;
+        return best;
+    }
+
+    private static float[] Logits(string path, int[] ids, string set, int threads)
+    {
+        using var model = LlamaModel.Open(path);
+        using var transformer = new Transformer(model, new EngineOptions { Kernels = KernelSets.Select(set), Threads = threads });
+        var all = new List<float>();
+        for (var pos = 0; pos < ids.Length; pos++)
+            all.AddRange(transformer.Forward(ids[pos], pos));
+        return [.. all];
+    }
+
+    private static string Text(string path, string set, int threads, float temperature, float topP, ulong seed, string prompt, int steps)
+    {
+        using var model = LlamaModel.Open(path);
+        using var transformer = new Transformer(model, new EngineOptions { Kernels = KernelSets.Select(set), Threads = threads });
+        var sampler = new Sampler(model.Config.VocabSize, temperature, topP, seed);
+        var bytes = new List<byte>();
+        new Generator(transformer, Stories260K.Tokenizer(), sampler).Write(prompt, steps, text => bytes.AddRange(text));
+        return Encoding.UTF8.GetString([.. bytes]) + "\n"; // the command line's line feed
+    }
+
+    private static string Expected(string file) =>
+        File.ReadAllText(Path.Combine(Fixtures.RepositoryRoot, "tests", "Inference.Tests", "Expected", file));
+}

@@ -1,0 +1,211 @@
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference.Tests;
+
+/// <summary>Every float32 kernel of every set that this processor has, against the same mathematics in float64.</summary>
+public sealed unsafe class KernelTests
+{
+    private const double Epsilon = 1.0 / (1 << 24); // half an ulp of a float32 at 1
+    private const double ExpError = 4 * Epsilon;    // exp within two ulps
+
+    // On both sides of every register's width, of four of them, and the shapes of stories260K (64, 172) and 15M (288).
+    private static readonly int[] Lengths = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 172, 288];
+
+    public static TheoryData<string> Sets => [.. KernelSets.Supported.Select(set => set.Name)];
+
+    [Theory, MemberData(nameof(Sets))]
+    public void MatVec_AnyShape_IsWithinItsSummationBound(string set) => ForEachLength(n =>
+    {
+        const int Rows = 5;
+        var (w, x, output) = (Values(Rows * n, 1), Values(n, 2), PinnedArray.Of<float>(Rows));
+        KernelSets.Select(set).MatVec(w.Pointer(), x.Pointer(), output.Pointer(), Rows, n);
+        for (var r = 0; r < Rows; r++)
+        {
+            var (exact, magnitude) = (0.0, 0.0);
+            for (var i = 0; i < n; i++)
+            {
+                exact += (double)w[r * n + i] * x[i];
+                magnitude += Math.Abs((double)w[r * n + i] * x[i]);
+            }
+            AssertNear(exact, output[r], (n + 1) * Epsilon * magnitude);
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void MatVec_RowsTakenApart_GivesTheSameBits(string set) => ForEachLength(n =>
+    {
+        const int Rows = 40;
+        var kernels = KernelSets.Select(set);
+        var (w, x, whole, parts) = (Values(Rows * n, 3), Values(n, 4), PinnedArray.Of<float>(Rows), PinnedArray.Of<float>(Rows));
+        kernels.MatVec(w.Pointer(), x.Pointer(), whole.Pointer(), Rows, n);
+        for (var start = 0; start < Rows; start += KernelSet.RowBlock)
+            kernels.MatVec(w.Pointer() + start * n, x.Pointer(), parts.Pointer() + start, Math.Min(KernelSet.RowBlock, Rows - start), n);
+        Assert.Equal(whole, parts);
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void RmsNorm_AnyWidth_IsWithinItsBound(string set) => ForEachLength(n =>
+    {
+        var (w, x, output) = (Values(n, 5), Values(n, 6), PinnedArray.Of<float>(n));
+        KernelSets.Select(set).RmsNorm(w.Pointer(), x.Pointer(), output.Pointer(), n, 1e-5f);
+        var inverse = 1 / Math.Sqrt(x.Sum(v => (double)v * v) / n + 1e-5f);
+        // The sum of squares has relative error n·ε, its root half of that; the root, the division and two products add one ε each.
+        for (var i = 0; i < n; i++)
+            AssertNear(w[i] * inverse * x[i], output[i], (n / 2.0 + 6) * Epsilon * Math.Abs(w[i] * inverse * x[i]));
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void RmsNorm_InPlace_GivesTheSameBits(string set) => ForEachLength(n =>
+    {
+        var kernels = KernelSets.Select(set);
+        var (w, x, output) = (Values(n, 7), Values(n, 8), PinnedArray.Of<float>(n));
+        kernels.RmsNorm(w.Pointer(), x.Pointer(), output.Pointer(), n, 1e-5f);
+        kernels.RmsNorm(w.Pointer(), x.Pointer(), x.Pointer(), n, 1e-5f);
+        Assert.Equal(output, x);
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Rope_AnyWidth_TurnsEachPair(string set) => ForEachLength(half =>
+    {
+        var n = 2 * half;
+        var (x, angles) = (Values(n, 9), Values(half, 10));
+        var cos = PinnedArray.Of(n, i => MathF.Cos(angles[i / 2]));
+        var sin = PinnedArray.Of(n, i => (i % 2 == 0 ? -1 : 1) * MathF.Sin(angles[i / 2]));
+        var before = (float[])x.Clone();
+        KernelSets.Select(set).Rope(x.Pointer(), cos.Pointer(), sin.Pointer(), n);
+        for (var i = 0; i < n; i += 2)
+        {
+            double c = cos[i], s = sin[i + 1];
+            var magnitude = Math.Abs(before[i]) + Math.Abs(before[i + 1]);
+            AssertNear(before[i] * c - before[i + 1] * s, x[i], 2 * Epsilon * magnitude);
+            AssertNear(before[i] * s + before[i + 1] * c, x[i + 1], 2 * Epsilon * magnitude);
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void AttentionScores_AnyCount_AreScaledProducts(string set) => ForEachLength(count =>
+    {
+        foreach (var headSize in new[] { 2, 8, 48 })
+        {
+            var blocks = KvCache.RoundUp(count);
+            var (q, keys, scores) = (Values(headSize, 11), Values(blocks * headSize, 12), PinnedArray.Of<float>(blocks));
+            KernelSets.Select(set).AttentionScores(q.Pointer(), keys.Pointer(), scores.Pointer(), count, headSize);
+            for (var t = 0; t < count; t++)
+            {
+                var (exact, magnitude) = (0.0, 0.0);
+                for (var i = 0; i < headSize; i++)
+                {
+                    var key = keys[t / KernelSet.KeyBlock * KernelSet.KeyBlock * headSize + i * KernelSet.KeyBlock + t % KernelSet.KeyBlock];
+                    exact += (double)q[i] * key;
+                    magnitude += Math.Abs((double)q[i] * key);
+                }
+                AssertNear(exact / Math.Sqrt(headSize), scores[t], (headSize + 4) * Epsilon * magnitude / Math.Sqrt(headSize));
+            }
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Softmax_AnyLength_IsWithinItsBound(string set) => ForEachLength(n =>
+    {
+        var x = PinnedArray.Of(n, i => 20f * MathF.Sin(i * 1.7f) + 70f); // exp(90) alone would overflow
+        var before = (float[])x.Clone();
+        KernelSets.Select(set).Softmax(x.Pointer(), n);
+        var max = before.Max();
+        var exps = before.Select(v => Math.Exp((double)v - max)).ToArray();
+        var sum = exps.Sum();
+        for (var i = 0; i < n; i++)
+        {
+            // The difference is rounded before exp: at most ε·|difference| more.
+            var relative = 2 * (ExpError + 40 * Epsilon) + (n + 2) * Epsilon;
+            AssertNear(exps[i] / sum, x[i], relative * exps[i] / sum);
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void AttentionSum_AnyCount_IsWithinItsSummationBound(string set) => ForEachLength(count =>
+    {
+        foreach (var headSize in new[] { 2, 8, 12, 20, 48 })
+        {
+            var (weights, values, output) = (Values(count, 13), Values(count * headSize, 14), PinnedArray.Of<float>(headSize));
+            KernelSets.Select(set).AttentionSum(weights.Pointer(), values.Pointer(), output.Pointer(), count, headSize);
+            for (var i = 0; i < headSize; i++)
+            {
+                var (exact, magnitude) = (0.0, 0.0);
+                for (var t = 0; t < count; t++)
+                {
+                    exact += (double)weights[t] * values[t * headSize + i];
+                    magnitude += Math.Abs((double)weights[t] * values[t * headSize + i]);
+                }
+                AssertNear(exact, output[i], (count + 1) * Epsilon * magnitude);
+            }
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void SwiGlu_AnyWidth_IsWithinItsBound(string set) => ForEachLength(n =>
+    {
+        var gate = PinnedArray.Of(n, i => 12f * MathF.Sin(i * 0.9f));
+        var (up, output) = (Values(n, 15), PinnedArray.Of<float>(n));
+        KernelSets.Select(set).SwiGlu(gate.Pointer(), up.Pointer(), output.Pointer(), n);
+        for (var i = 0; i < n; i++)
+        {
+            var exact = gate[i] / (1 + Math.Exp(-(double)gate[i])) * up[i];
+            AssertNear(exact, output[i], (ExpError + 5 * Epsilon) * Math.Abs(exact));
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void SwiGlu_ExtremeGates_GiveZeroOrTheGate(string set)
+    {
+        var gate = PinnedArray.Of(17, i => i % 2 == 0 ? 200f : -200f);
+        var (up, output) = (PinnedArray.Of(17, _ => 1f), PinnedArray.Of<float>(17));
+        KernelSets.Select(set).SwiGlu(gate.Pointer(), up.Pointer(), output.Pointer(), 17);
+        Assert.Equal(gate.Select(g => Math.Max(g, 0f)), output.Select(Math.Abs));
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Add_AnyWidth_IsExact(string set) => ForEachLength(n =>
+    {
+        var (x, y) = (Values(n, 16), Values(n, 17));
+        var expected = x.Zip(y, (a, b) => a + b).ToArray();
+        KernelSets.Select(set).Add(x.Pointer(), y.Pointer(), n);
+        Assert.Equal(expected, x);
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void Add_Nothing_ChangesNothing(string set)
+    {
+        var x = Values(1, 18);
+        KernelSets.Select(set).Add(x.Pointer(), x.Pointer(), 0);
+        Assert.Equal(Values(1, 18), x);
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void ArgMax_EveryPlaceAndTies_IsTheFirst(string set) => ForEachLength(n =>
+    {
+        var kernels = KernelSets.Select(set);
+        for (var place = 0; place < n; place++)
+        {
+            var x = PinnedArray.Of(n, i => i >= place && i % 3 == place % 3 ? -1f : -2f);
+            Assert.Equal(place, kernels.ArgMax(x.Pointer(), n));
+            x[n - 1 - place] = float.NaN;
+            Assert.Equal(-1, kernels.ArgMax(x.Pointer(), n));
+        }
+    });
+
+    private static void ForEachLength(Action<int> test)
+    {
+        foreach (var length in Lengths)
+            test(length);
+    }
+
+    private static float[] Values(int length, int seed)
+    {
+        var random = new Random(seed);
+        return PinnedArray.Of(length, _ => 2 * random.NextSingle() - 1);
+    }
+
+    // The last term is for results that are denormal or zero.
+    private static void AssertNear(double expected, float actual, double bound) =>
+        Assert.True(Math.Abs(expected - actual) <= bound + float.Epsilon, $"expected {expected:R}, got {actual:R}, bound {bound:R}");
+}
