@@ -18,12 +18,15 @@ public sealed class DataFolder
     /// <summary>The built-in dataset of generated stories.</summary>
     public const string Sample = "sample";
 
+    private readonly string _dataDir;
+
     /// <summary>Finds a dataset's place.</summary>
     /// <param name="dataDir">The data folder, "data" by default on the command line.</param>
     /// <param name="dataset">The dataset's name, such as <see cref="TinyStories"/>.</param>
     public DataFolder(string dataDir, string dataset)
     {
         Dataset = dataset;
+        _dataDir = dataDir;
         Root = dataset == TinyStories ? dataDir : Path.Combine(dataDir, dataset);
         Stories = Path.Combine(Root, dataset == TinyStories ? "TinyStories_all_data" : "stories");
     }
@@ -54,6 +57,19 @@ public sealed class DataFolder
 
     /// <summary>The pretokenised shards in order; shard 0 is the validation split.</summary>
     public IReadOnlyList<string> TokenShards(int vocabSize) => InOrder(Tokens(vocabSize), "*.bin");
+
+    /// <summary>The command that brings the stories, for messages.</summary>
+    public string StoriesCommand => Dataset == Sample ? Command("sample") : Command("download");
+
+    /// <summary>The command that trains a vocabulary on the stories, for messages.</summary>
+    public string VocabularyCommand(int vocabSize) => Command($"train_vocab --vocab_size={vocabSize}{DatasetOption}");
+
+    /// <summary>The command that makes the token shards, for messages.</summary>
+    public string PretokenizeCommand(int vocabSize) => Command($"pretokenize --vocab_size={vocabSize}{DatasetOption}");
+
+    private string DatasetOption => Dataset == TinyStories ? "" : $" --dataset={Dataset}";
+
+    private string Command(string arguments) => $"llamafs data {arguments}{(_dataDir == "data" ? "" : $" --data_dir={_dataDir}")}";
 
     private static string[] InOrder(string folder, string pattern)
     {

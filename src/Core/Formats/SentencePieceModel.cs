@@ -8,7 +8,8 @@ namespace LlamaFullstack.Core.Formats;
 /// <param name="ModelPrefix">The files' name without its ending.</param>
 /// <param name="CharacterCoverage">Share of the text's characters that got a piece of their own.</param>
 /// <param name="NumThreads">Threads used.</param>
-public sealed record SentencePieceTraining(string Input, string ModelPrefix, float CharacterCoverage, int NumThreads);
+/// <param name="SplitDigits">Whether each digit stayed a piece of its own.</param>
+public sealed record SentencePieceTraining(string Input, string ModelPrefix, float CharacterCoverage, int NumThreads, bool SplitDigits = true);
 
 /// <summary>sentencepiece's .model file: a protobuf message of pieces, trainer settings and text rules.</summary>
 /// <remarks>
@@ -44,7 +45,7 @@ public sealed class SentencePieceModel
         trainer.Text(7, "text"); // input_format
         trainer.Single(10, training.CharacterCoverage);
         trainer.Varint(16, (ulong)training.NumThreads);
-        trainer.Varint(25, 1); // split_digits
+        trainer.Varint(25, training.SplitDigits ? 1u : 0); // split_digits
         trainer.Varint(26, 1); // allow_whitespace_only_pieces
         trainer.Varint(35, 1); // byte_fallback
         trainer.Text(44, @" \342\201\207 "); // unk_surface, the backslashes included

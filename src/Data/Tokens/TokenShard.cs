@@ -36,37 +36,13 @@ public sealed class TokenShard : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">They do not all lie in the shard.</exception>
     public void Read(long start, Span<long> destination)
     {
-        var source = Tokens(start, destination.Length);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Length - destination.Length);
+        var source = MemoryMarshal.Cast<byte, ushort>(_file.Span(start * sizeof(ushort), destination.Length * sizeof(ushort)));
         for (var i = 0; i < source.Length; i++)
             destination[i] = source[i];
     }
 
-    /// <summary>Reads the whole shard once to see that every token belongs to the vocabulary.</summary>
-    /// <param name="vocabSize">The number of ids.</param>
-    /// <exception cref="InvalidDataException">A token is not below <paramref name="vocabSize"/>.</exception>
-    public void Check(int vocabSize)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vocabSize);
-        const int Block = 1 << 20;
-        var greatest = (ushort)Math.Min(vocabSize - 1, ushort.MaxValue);
-        for (long start = 0; start < Length; start += Block)
-        {
-            var block = Tokens(start, (int)Math.Min(Block, Length - start));
-            var bad = block.IndexOfAnyExceptInRange((ushort)0, greatest);
-            if (bad >= 0)
-                throw new InvalidDataException(
-                    $"{Path}: token {block[bad]} at index {start + bad:N0} does not fit a vocabulary of {vocabSize:N0}. " +
-                    "Was it made with another tokenizer? Delete it and pretokenise again.");
-        }
-    }
-
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
-
-    private ReadOnlySpan<ushort> Tokens(long start, int count)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(start);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Length - count);
-        return MemoryMarshal.Cast<byte, ushort>(_file.Span(start * sizeof(ushort), count * sizeof(ushort)));
-    }
 }

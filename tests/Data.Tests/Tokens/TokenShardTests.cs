@@ -52,28 +52,4 @@ public class TokenShardTests
         Assert.Equal(
             $"{path}: 1,001 bytes is not a whole number of 2-byte tokens. Was it cut short? Delete it and pretokenise again.", error.Message);
     }
-
-    [Theory]
-    [InlineData(65_536)]
-    [InlineData(70_000)]
-    public void Check_TokensInVocabulary_Passes(int vocabSize)
-    {
-        using var folder = new TempFolder();
-        using var shard = TokenShard.Open(folder.Write("data00.bin", ThreeTokens));
-        shard.Check(vocabSize);
-    }
-
-    [Fact]
-    public void Check_TokenOutsideVocabulary_NamesIt()
-    {
-        using var folder = new TempFolder();
-        var bytes = new byte[3_000_000];
-        bytes[2_999_998] = 0x00;
-        bytes[2_999_999] = 0x02;    // the last token is 512
-        using var shard = TokenShard.Open(folder.Write("data00.bin", bytes));
-        shard.Check(513);
-        var error = Assert.Throws<InvalidDataException>(() => shard.Check(512));
-        Assert.StartsWith(
-            $"{shard.Path}: token 512 at index 1,499,999 does not fit a vocabulary of 512.", error.Message, StringComparison.Ordinal);
-    }
 }

@@ -1,8 +1,8 @@
-namespace LlamaFullstack.Data.Samples;
+namespace LlamaFullstack.Data;
 
 /// <summary>
 /// A random number generator whose sequence never changes: Steele, Lea and Flood's SplitMix64 (2014), with Vigna's constants.
-/// System.Random promises no such thing between versions of .NET.
+/// System.Random promises no such thing between versions of .NET, and the order of the data and the sample stories hang on it.
 /// </summary>
 /// <param name="seed">Any value; each gives its own sequence.</param>
 internal sealed class SplitMix64(ulong seed)
@@ -18,6 +18,19 @@ internal sealed class SplitMix64(ulong seed)
         return z ^ (z >> 31);
     }
 
-    /// <summary>A number in [0, count): the high word of bits · count, uniform within 2⁻⁶⁴ · count.</summary>
+    /// <summary>A number in [0, count): the high word of bits · count, with a bias below count · 2⁻⁶⁴.</summary>
     public int Below(int count) => (int)Math.BigMul(Next(), (ulong)count, out _);
+
+    /// <summary>The numbers 0 … count - 1 in random order (Fisher and Yates).</summary>
+    public int[] Permutation(int count)
+    {
+        var order = new int[count];
+        for (var i = 0; i < count; i++)
+        {
+            var j = Below(i + 1);
+            order[i] = order[j];
+            order[j] = i;
+        }
+        return order;
+    }
 }

@@ -1,6 +1,4 @@
-using LlamaFullstack.Data.Samples;
-
-namespace LlamaFullstack.Data.Tests.Samples;
+namespace LlamaFullstack.Data.Tests;
 
 public class SplitMix64Tests
 {
@@ -23,5 +21,13 @@ public class SplitMix64Tests
         for (var i = 0; i < 6000; i++)
             counts[random.Below(6)]++;
         Assert.All(counts, count => Assert.InRange(count, 856, 1144));
+    }
+
+    [Fact]
+    public void Permutation_AnyCount_HoldsEachNumberOnce()
+    {
+        var random = new SplitMix64(2);
+        foreach (var count in new[] { 0, 1, 2, 17, 1000 })
+            Assert.Equal(Enumerable.Range(0, count), random.Permutation(count).Order());
     }
 }

@@ -1,0 +1,27 @@
+using System.CommandLine;
+using LlamaFullstack.Data;
+
+namespace LlamaFullstack.Cli.Commands;
+
+/// <summary>llamafs data …: stories → vocabulary → tokens.</summary>
+internal static class DataCommand
+{
+    public static Command Create() => new("data", "Get stories and turn them into tokens.")
+    {
+        DataSampleCommand.Create(),
+        DataDownloadCommand.Create(),
+        DataPretokenizeCommand.Create(),
+        DataTrainVocabCommand.Create(),
+    };
+
+    /// <summary>--data_dir, the same for every command.</summary>
+    public static Option<string> DataDir() => Options.Create("--data_dir", "Folder of all data.", "data");
+
+    /// <summary>--dataset, for the commands that work on any.</summary>
+    public static Option<string> Dataset()
+    {
+        var option = Options.Create("--dataset", "Which stories: tinystories or sample.", DataFolder.TinyStories);
+        option.AcceptOnlyFromAmong(DataFolder.TinyStories, DataFolder.Sample);
+        return option;
+    }
+}

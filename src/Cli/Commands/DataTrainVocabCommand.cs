@@ -1,0 +1,99 @@
+using System.CommandLine;
+using System.Diagnostics;
+using LlamaFullstack.Data;
+using LlamaFullstack.Data.VocabularyTraining;
+
+namespace LlamaFullstack.Cli.Commands;
+
+/// <summary>llamafs data train_vocab: stories → vocabulary.</summary>
+internal static class DataTrainVocabCommand
+{
+    public static Command Create()
+    {
+        var vocabSize = Options.CreateWithoutDefault<int>("--vocab_size", "Pieces of the vocabulary, such as 4096.");
+        vocabSize.Required = true;
+        var numShards = Options.CreateWithoutDefault<int?>("--num_shards", "Learn from so many shards, the first ones. [default: all]");
+        var coverage = Options.Create("--character_coverage", "Share of the text's characters that get a piece; 0.98 to 1. The rest become bytes.", 1f);
+        var removeSpaces = Options.Create(
+            "--remove_extra_whitespaces", "Make runs of spaces one space. Llama 2's own tokenizer has false.", true);
+        var threads = Options.Create("--threads", "How many shards are read at a time.", Environment.ProcessorCount);
+        var dataset = DataCommand.Dataset();
+        var dataDir = DataCommand.DataDir();
+        var command = new Command("train_vocab", "Learn a vocabulary of your own from the stories.")
+        {
+            vocabSize, numShards, coverage, removeSpaces, threads, dataset, dataDir,
+        };
+        command.Aliases.Add("train-vocab");
+        command.SetAction((parsed, cancellation) =>
+        {
+            var settings = new VocabularyTrainerSettings
+            {
+                VocabSize = parsed.GetValue(vocabSize),
+                CharacterCoverage = parsed.GetValue(coverage),
+                RemoveExtraWhitespaces = parsed.GetValue(removeSpaces),
+            };
+            var folder = new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!);
+            return Task.FromResult(Run(folder, settings, parsed.GetValue(numShards), parsed.GetValue(threads), cancellation));
+        });
+        return command;
+    }
+
+    private static int Run(DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
+    {
+        if (numShards < 1)
+            throw new UsageException($"--num_shards {numShards}: must be at least 1.");
+        if (threads < 1)
+            throw new UsageException($"--threads {threads}: must be at least 1.");
+        var shards = folder.StoryShards();
+        if (shards.Count == 0)
+            throw new InvalidDataException(folder.Dataset == DataFolder.Sample
+                ? $"{folder.Stories}: no story shards. Run llamafs data sample first."
+                : $"{folder.Stories}: no story shards. Run llamafs data download first, or llamafs data sample and then this with --dataset=sample.");
+        shards = [.. shards.Take(numShards ?? shards.Count)];
+
+        var clock = Stopwatch.StartNew();
+        var words = CountWords(shards, settings, threads, cancellation);
+        var trained = Train(words, settings, cancellation);
+        var files = VocabularyFiles.Write(folder, trained, threads);
+
+        Console.Error.WriteLine(FormattableString.Invariant(
+            $"{words.Bytes / 1e6:0.0} MB of text, {words.DistinctWords:N0} different words → {trained.LearnedPieces:N0} learned pieces and {trained.Characters:N0} characters in {clock.Elapsed.TotalSeconds:0.0} s."));
+        Warn(words, trained);
+        Console.Error.WriteLine($"wrote {string.Join(", ", files)}");
+        return 0;
+    }
+
+    private static WordCounts CountWords(IReadOnlyList<string> shards, VocabularyTrainerSettings settings, int threads, CancellationToken cancellation)
+    {
+        using var bar = new ProgressBar("counting words");
+        var total = shards.Sum(shard => new FileInfo(shard).Length);
+        return StoryWords.Count(shards, settings, threads, new Reporter<long>(done => bar.Report(done, total)), cancellation);
+    }
+
+    private static TrainedVocabulary Train(WordCounts words, VocabularyTrainerSettings settings, CancellationToken cancellation)
+    {
+        using var bar = new ProgressBar("learning pieces");
+        return VocabularyTrainer.Train(
+            words,
+            settings,
+            new Reporter<VocabularyTrainingProgress>(at => bar.Report(at.Learned, at.Wanted, $"\"{at.Newest}\" × {at.Frequency}")),
+            cancellation);
+    }
+
+    private static void Warn(WordCounts words, TrainedVocabulary trained)
+    {
+        if (words.LongLines > 0)
+            Console.Error.WriteLine($"note: skipped {words.LongLines} lines longer than {VocabularyTrainerSettings.MaxLineBytes} bytes, as sentencepiece does.");
+        if (words.ReservedLines > 0)
+            Console.Error.WriteLine($"note: skipped {words.ReservedLines} lines with U+2585, which sentencepiece keeps for itself.");
+        if (trained.DroppedCharacters > 0)
+            Console.Error.WriteLine($"note: {trained.DroppedCharacters} rare characters have no piece and become bytes.");
+        if (trained.FirstArbitraryPiece is { } id)
+            Console.Error.WriteLine($"note: from id {id} on the text is too small for the size: pieces are so rare that sentencepiece's own choice depends on the order of a hash table.");
+    }
+
+    private sealed class Reporter<T>(Action<T> show) : IProgress<T>
+    {
+        public void Report(T value) => show(value);
+    }
+}

@@ -1,0 +1,46 @@
+using System.Net;
+using System.Net.Http.Headers;
+
+namespace LlamaFullstack.Data.Downloading;
+
+/// <summary>What a server says of a file: enough to know later whether it is still the same.</summary>
+/// <param name="Url">The address that was asked for, before any redirect.</param>
+/// <param name="Validator">The strong ETag, else the Last-Modified date, as the header had it.</param>
+/// <param name="Length">The whole file's bytes.</param>
+/// <param name="Sha256">The SHA-256, in lower case hexadecimal.</param>
+internal sealed record RemoteFile(string Url, string? Validator, long? Length, string? Sha256)
+{
+    /// <summary>Whether a part of the file can be joined with a later one: the server, or the checksum at the end, will tell a change.</summary>
+    public bool CanResume => Validator is not null || Sha256 is not null;
+
+    /// <summary>Whether two answers can be about the same file: nothing that both say differs.</summary>
+    public bool Agrees(RemoteFile other) =>
+        Url == other.Url && Same(Validator, other.Validator) && Same(Length, other.Length) && Same(Sha256, other.Sha256);
+
+    /// <summary>Reads the headers of an answer with the content, or a part of it.</summary>
+    /// <param name="url">The address that was asked for.</param>
+    /// <param name="answer">The last answer, after all redirects.</param>
+    /// <param name="linked">What the redirects told.</param>
+    public static RemoteFile From(Uri url, HttpResponseMessage answer, LinkedFile linked)
+    {
+        var headers = answer.Content.Headers;
+        var length = answer.StatusCode == HttpStatusCode.PartialContent ? headers.ContentRange?.Length : headers.ContentLength;
+        var validator = answer.Headers.ETag is { IsWeak: false } tag ? tag.Tag : headers.LastModified?.ToString("R");
+        return new RemoteFile(url.AbsoluteUri, validator, linked.Size ?? length, linked.Sha256);
+    }
+
+    private static bool Same<T>(T? one, T? other) => one is null || other is null || EqualityComparer<T>.Default.Equals(one, other);
+}
+
+/// <summary>Size and checksum that Hugging Face gives with its redirect to the storage (X-Linked-Size, X-Linked-ETag).</summary>
+internal readonly record struct LinkedFile(long? Size, string? Sha256)
+{
+    /// <summary>Adds what one answer says.</summary>
+    public LinkedFile With(HttpResponseHeaders headers)
+    {
+        var size = headers.TryGetValues("X-Linked-Size", out var sizes) && long.TryParse(sizes.First(), out var bytes) ? bytes : Size;
+        // For a file in large storage the tag is its SHA-256; for a small one it is git's, which is of another length.
+        var tag = headers.TryGetValues("X-Linked-ETag", out var tags) ? tags.First().Trim('"') : "";
+        return new LinkedFile(size, tag.Length == 64 && tag.All(char.IsAsciiHexDigit) ? tag.ToLowerInvariant() : Sha256);
+    }
+}

@@ -1,0 +1,185 @@
+// Text → words and how often each occurs: all that training needs to know of a text, whatever its size.
+using System.Buffers;
+using System.Text;
+using System.Text.Unicode;
+
+namespace LlamaFullstack.Data.VocabularyTraining;
+
+/// <summary>The distinct words of a text and how often each occurs.</summary>
+/// <remarks>
+/// <para>
+/// The rules are sentencepiece's. A line ends at a newline or at the end of a text. A line that is empty, longer than
+/// <see cref="VocabularyTrainerSettings.MaxLineBytes"/> or that contains U+2585 is skipped. A byte that is not UTF-8 counts as U+FFFD; U+2581
+/// is a space; text that spells a mark or a byte piece (&lt;s&gt;, &lt;0x0A&gt; …) is a tab, over which nothing merges.
+/// </para>
+/// <para>A word is a run of spaces and what follows it up to the next space; each line has one more space in front.</para>
+/// <para>
+/// Not safe for several threads: give each its own, and add them up; the order does not matter. Memory grows with the distinct words.
+/// </para>
+/// </remarks>
+/// <param name="removeExtraWhitespaces">See <see cref="VocabularyTrainerSettings.RemoveExtraWhitespaces"/>.</param>
+public sealed class WordCounts(bool removeExtraWhitespaces = true)
+{
+    private byte[] _rewritten = new byte[1 << 12];
+
+    /// <summary>Bytes of text that were added.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>Lines that were counted.</summary>
+    public long Lines { get; private set; }
+
+    /// <summary>Lines that were skipped because they are longer than <see cref="VocabularyTrainerSettings.MaxLineBytes"/>.</summary>
+    public long LongLines { get; private set; }
+
+    /// <summary>Lines that were skipped because they contain U+2585, which sentencepiece keeps for itself.</summary>
+    public long ReservedLines { get; private set; }
+
+    /// <summary>Number of distinct words.</summary>
+    public int DistinctWords => Table.Count;
+
+    /// <summary>The words without their first space, which every word has; any other space of theirs is a space here.</summary>
+    internal WordTable Table { get; } = new();
+
+    internal bool RemoveExtraWhitespaces { get; } = removeExtraWhitespaces;
+
+    /// <summary>Counts the words of a text, a document for example, whose end is the end of a line.</summary>
+    public void Add(ReadOnlySpan<byte> utf8Text)
+    {
+        Bytes += utf8Text.Length;
+        while (!utf8Text.IsEmpty)
+        {
+            var end = utf8Text.IndexOf((byte)'\n');
+            AddLine(end < 0 ? utf8Text : utf8Text[..end]);
+            utf8Text = end < 0 ? default : utf8Text[(end + 1)..];
+        }
+    }
+
+    /// <summary>Adds what was counted elsewhere, by another thread for example.</summary>
+    /// <exception cref="ArgumentException">The other counts were made with the other rule for spaces.</exception>
+    public void Add(WordCounts other)
+    {
+        if (other.RemoveExtraWhitespaces != RemoveExtraWhitespaces)
+            throw new ArgumentException("Words counted with and without remove_extra_whitespaces cannot be added up.", nameof(other));
+        Table.Add(other.Table);
+        Bytes += other.Bytes;
+        Lines += other.Lines;
+        LongLines += other.LongLines;
+        ReservedLines += other.ReservedLines;
+    }
+
+    private void AddLine(ReadOnlySpan<byte> line)
+    {
+        if (line.IsEmpty)
+            return;
+        if (line.Length > VocabularyTrainerSettings.MaxLineBytes)
+        {
+            LongLines++;
+            return;
+        }
+        if (line.IndexOf("\u2585"u8) >= 0)
+        {
+            ReservedLines++;
+            return;
+        }
+        Lines++;
+        if (IsPlain(line))
+            AddWords(line, RemoveExtraWhitespaces);
+        else
+            AddRewritten(line);
+    }
+
+    // Whether the line's bytes are those of its words already, which holds for nearly every line.
+    private static bool IsPlain(ReadOnlySpan<byte> line)
+    {
+        if (!Utf8.IsValid(line))
+            return false;
+        for (var at = line.IndexOfAny((byte)'<', (byte)0xE2); at >= 0;)
+        {
+            if (MetaPieceLength(line[at..]) > 0 || line[at..].StartsWith("\u2581"u8))
+                return false;
+            var next = line[(at + 1)..].IndexOfAny((byte)'<', (byte)0xE2);
+            at = next < 0 ? -1 : at + 1 + next;
+        }
+        return true;
+    }
+
+    // Writes the line as sentencepiece normalises it (only the space in front is left out), then counts that.
+    private void AddRewritten(ReadOnlySpan<byte> line)
+    {
+        if (_rewritten.Length < line.Length * 3) // a bad byte becomes the three of U+FFFD
+            _rewritten = new byte[line.Length * 3];
+        var length = 0;
+        var afterSpace = RemoveExtraWhitespaces;
+        while (!line.IsEmpty)
+        {
+            var written = Next(line, out var read);
+            var isSpace = line[0] == ' ';
+            if (!isSpace || !afterSpace || !RemoveExtraWhitespaces)
+            {
+                written.CopyTo(_rewritten.AsSpan(length));
+                length += written.Length;
+            }
+            afterSpace = isSpace;
+            line = line[read..];
+        }
+        var rewritten = _rewritten.AsSpan(0, length);
+        if (RemoveExtraWhitespaces)
+            rewritten = rewritten.TrimEnd((byte)' ');
+        if (!rewritten.IsEmpty)
+            AddWords(rewritten, skipSpaces: false);
+    }
+
+    // What the text's first character becomes, and how many bytes it is.
+    private static ReadOnlySpan<byte> Next(ReadOnlySpan<byte> text, out int read)
+    {
+        read = MetaPieceLength(text);
+        if (read > 0)
+            return "\t"u8;
+        if (text.StartsWith("\u2581"u8))
+        {
+            read = 3;
+            return " "u8;
+        }
+        if (Rune.DecodeFromUtf8(text, out _, out read) == OperationStatus.Done)
+            return text[..read];
+        read = 1; // one U+FFFD for each bad byte, where .NET has one for a whole cut sequence
+        return "\uFFFD"u8;
+    }
+
+    // The length of the mark or byte piece that a text begins with: <unk>, <s>, </s>, <0x00> to <0xFF>; 0 if none.
+    private static int MetaPieceLength(ReadOnlySpan<byte> text)
+    {
+        if (text.StartsWith("<s>"u8))
+            return 3;
+        if (text.StartsWith("</s>"u8))
+            return 4;
+        if (text.StartsWith("<unk>"u8))
+            return 5;
+        return text.Length >= 6 && text.StartsWith("<0x"u8) && IsHex(text[3]) && IsHex(text[4]) && text[5] == '>' ? 6 : 0;
+
+        static bool IsHex(byte digit) => digit is >= (byte)'0' and <= (byte)'9' or >= (byte)'A' and <= (byte)'F';
+    }
+
+    private void AddWords(ReadOnlySpan<byte> line, bool skipSpaces)
+    {
+        var at = 0;
+        while (true)
+        {
+            var start = at;
+            while (at < line.Length && line[at] == ' ')
+                at++;
+            if (skipSpaces)
+            {
+                if (at == line.Length)
+                    return;
+                start = at;
+            }
+            while (at < line.Length && line[at] != ' ')
+                at++;
+            Table.AddOne(line, start, at - start);
+            if (at == line.Length)
+                return;
+            at++; // the first space of the next word
+        }
+    }
+}

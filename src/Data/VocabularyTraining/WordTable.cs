@@ -1,0 +1,188 @@
+// Counts of distinct words. It does not know what a word is: its keys are bytes.
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace LlamaFullstack.Data.VocabularyTraining;
+
+/// <summary>A hash table from byte strings to counts, made for hundreds of millions of additions to a few million short keys.</summary>
+/// <remarks>
+/// Open addressing over flat slots of 24 bytes. A key of up to 15 bytes lies in its slot with its length in the last byte, so that finding
+/// it costs one cache line and one 16-byte comparison. A longer key lies in a page beside the table; its slot holds its hash and place.
+/// </remarks>
+internal sealed class WordTable
+{
+    private const int InlineBytes = 15;
+    private const int PageBits = 20;
+    private const int PageBytes = 1 << PageBits;
+    private const byte LongKey = 0xFF; // where an inline key has its length
+
+    private readonly List<byte[]> _pages = [];
+    private int _pageUsed = PageBytes;
+    private Slot[] _slots = new Slot[1 << 12];
+
+    /// <summary>Number of distinct keys.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Number of slots: every key is found at one of the indices below it.</summary>
+    public int Capacity => _slots.Length;
+
+    /// <summary>The count in a slot; 0 where the slot is empty.</summary>
+    public long CountAt(int slot) => _slots[slot].Count;
+
+    /// <summary>The key in a slot that is not empty; valid until the next addition.</summary>
+    public ReadOnlySpan<byte> KeyAt(int slot)
+    {
+        ref var entry = ref _slots[slot];
+        return entry.Tag == LongKey ? InPages(entry.High) : MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(ref entry.Low, 2))[..entry.Tag];
+    }
+
+    /// <summary>Adds to the count of a key.</summary>
+    public void Add(ReadOnlySpan<byte> key, long count)
+    {
+        if (key.Length > InlineBytes)
+        {
+            AddLong(key, count);
+            return;
+        }
+        Span<byte> inline = stackalloc byte[InlineBytes + 1];
+        inline.Clear();
+        key.CopyTo(inline);
+        AddInline(
+            BinaryPrimitives.ReadUInt64LittleEndian(inline),
+            BinaryPrimitives.ReadUInt64LittleEndian(inline[sizeof(ulong)..]) | ((ulong)key.Length << 56),
+            count);
+    }
+
+    /// <summary>Adds 1 to the count of the key that is <paramref name="length"/> bytes of a text: without a copy where 16 bytes can be read there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddOne(ReadOnlySpan<byte> text, int start, int length)
+    {
+        if (length > InlineBytes || text.Length - start <= InlineBytes)
+        {
+            Add(text.Slice(start, length), 1);
+            return;
+        }
+        var bytes = Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(text), (nuint)start);
+        var key = (bytes & Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)length))).AsUInt64();
+        AddInline(key[0], key[1] | ((ulong)length << 56), 1);
+    }
+
+    /// <summary>Adds every count of another table to this one.</summary>
+    public void Add(WordTable other)
+    {
+        for (var slot = 0; slot < other.Capacity; slot++)
+            if (other.CountAt(slot) != 0)
+                Add(other.KeyAt(slot), other.CountAt(slot));
+    }
+
+    private void AddInline(ulong low, ulong high, long count)
+    {
+        var mask = _slots.Length - 1;
+        for (var at = (int)Mix(low, high) & mask; ; at = (at + 1) & mask)
+        {
+            ref var entry = ref _slots[at];
+            if (entry.Low == low && entry.High == high && entry.Count != 0)
+            {
+                entry.Count += count;
+                return;
+            }
+            if (entry.Count == 0)
+            {
+                entry = new Slot { Low = low, High = high, Count = count };
+                GrowWhenHalfFull();
+                return;
+            }
+        }
+    }
+
+    private void AddLong(ReadOnlySpan<byte> key, long count)
+    {
+        var hash = Hash(key);
+        var mask = _slots.Length - 1;
+        for (var at = (int)Mix(hash, LongKey) & mask; ; at = (at + 1) & mask)
+        {
+            ref var entry = ref _slots[at];
+            if (entry.Low == hash && entry.Tag == LongKey && InPages(entry.High).SequenceEqual(key))
+            {
+                entry.Count += count;
+                return;
+            }
+            if (entry.Count == 0)
+            {
+                entry = new Slot { Low = hash, High = Keep(key) | ((ulong)LongKey << 56), Count = count };
+                GrowWhenHalfFull();
+                return;
+            }
+        }
+    }
+
+    // At most half full: a search then looks at 1.5 slots on average.
+    private void GrowWhenHalfFull()
+    {
+        if (++Count * 2L <= _slots.Length)
+            return;
+        var old = _slots;
+        _slots = new Slot[checked(old.Length * 2)];
+        var mask = _slots.Length - 1;
+        foreach (var entry in old)
+        {
+            if (entry.Count == 0)
+                continue;
+            var at = (int)Mix(entry.Low, entry.Tag == LongKey ? LongKey : entry.High) & mask;
+            while (_slots[at].Count != 0)
+                at = (at + 1) & mask;
+            _slots[at] = entry;
+        }
+    }
+
+    // A long key lies in a page as its length (4 bytes) and its bytes; its place is page << PageBits | offset. A page is never moved.
+    private ulong Keep(ReadOnlySpan<byte> key)
+    {
+        var bytes = sizeof(int) + key.Length;
+        if (_pageUsed + bytes > PageBytes)
+        {
+            _pages.Add(new byte[PageBytes]);
+            _pageUsed = 0;
+        }
+        var place = ((ulong)(_pages.Count - 1) << PageBits) | (uint)_pageUsed;
+        var target = _pages[^1].AsSpan(_pageUsed, bytes);
+        BinaryPrimitives.WriteInt32LittleEndian(target, key.Length);
+        key.CopyTo(target[sizeof(int)..]);
+        _pageUsed += bytes;
+        return place;
+    }
+
+    private ReadOnlySpan<byte> InPages(ulong place)
+    {
+        var page = _pages[(int)(place >> PageBits) & 0xFFFFFFF].AsSpan((int)place & (PageBytes - 1));
+        return page.Slice(sizeof(int), BinaryPrimitives.ReadInt32LittleEndian(page));
+    }
+
+    private static ulong Hash(ReadOnlySpan<byte> key)
+    {
+        var hash = (ulong)key.Length;
+        for (; key.Length >= sizeof(ulong); key = key[sizeof(ulong)..])
+            hash = Mix(hash, BinaryPrimitives.ReadUInt64LittleEndian(key));
+        foreach (var rest in key)
+            hash = Mix(hash, rest);
+        return hash;
+    }
+
+    // The two halves of a 128-bit product, folded: one multiplication mixes all 128 bits of a key into the low bits that choose its slot.
+    private static ulong Mix(ulong a, ulong b)
+    {
+        var high = Math.BigMul(a ^ 0x9E3779B97F4A7C15, b ^ 0xD1B54A32D192ED03, out var low);
+        return high ^ low;
+    }
+
+    private struct Slot
+    {
+        public ulong Low; // the first 8 bytes of an inline key, or the hash of a long one
+        public ulong High; // its next 7 bytes, or the long key's place; the highest byte is its length or LongKey
+        public long Count;
+
+        public readonly byte Tag => (byte)(High >> 56);
+    }
+}

@@ -1,0 +1,58 @@
+using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Export.Sources;
+
+namespace LlamaFullstack.Export;
+
+/// <summary>A model's weights from a file or a folder of any format that is read here, told apart by what the file says and not by its name.</summary>
+public sealed class ModelSource : IDisposable
+{
+    private readonly IDisposable _file;
+
+    private ModelSource(string path, string format, ITensorSource tensors, IDisposable file)
+    {
+        (Path, Format, Tensors, _file) = (path, format, tensors, file);
+    }
+
+    /// <summary>The name as it was given.</summary>
+    public string Path { get; }
+
+    /// <summary>The format, for people.</summary>
+    public string Format { get; }
+
+    /// <summary>The weights. Valid until <see cref="Dispose"/>.</summary>
+    public ITensorSource Tensors { get; }
+
+    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, or a folder of Hugging Face's.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged, hostile, or of no format that is known.</exception>
+    public static ModelSource Open(string path)
+    {
+        if (Directory.Exists(path))
+            return HuggingFaceFolder.Recognises(path)
+                ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
+                : throw new InvalidDataException($"{path}: a folder without {HuggingFaceFolder.ConfigName}, so not a model of Hugging Face's.");
+
+        bool isTorch, isSafetensors;
+        using (var file = MappedFile.Open(path))
+        {
+            isTorch = TorchFile.Recognises(file);
+            isSafetensors = IsSafetensors(file);
+        }
+        if (isTorch)
+            return Make(path, "llama2.c checkpoint", LlamaCheckpointPt.Open(path));
+        if (isSafetensors)
+            return Make(path, "llamafs checkpoint", NativeCheckpoint.Open(path));
+        var model = ModelBinFile.Open(path);
+        return Make(path, $"llama2.c model, version {model.Header.Version}", model);
+    }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose() => _file.Dispose();
+
+    private static ModelSource Make<T>(string path, string format, T source) where T : ITensorSource, IDisposable => new(path, format, source, source);
+
+    // An int64 length of less than 4 GB and a JSON object. (A version 0 file begins with two int32 above 0: as one int64, more than 4 GB.)
+    private static bool IsSafetensors(MappedFile file) =>
+        file.Length > sizeof(ulong) && file.Read<ulong>(0) <= uint.MaxValue && file.Read<byte>(sizeof(ulong)) == '{';
+}

@@ -1,0 +1,106 @@
+using System.Text.Json;
+using LlamaFullstack.Core;
+
+namespace LlamaFullstack.Export.Sources;
+
+/// <summary>A Llama model in a folder of Hugging Face's: config.json, and the weights as safetensors or as PyTorch files, in one file or in shards.</summary>
+public sealed class HuggingFaceFolder : ITensorSource, IDisposable
+{
+    /// <summary>The file that makes a folder one of Hugging Face's.</summary>
+    public const string ConfigName = "config.json";
+
+    // Of a model of 1,000 shards and 100,000 tensors.
+    private const long MaxIndexLength = 64 << 20;
+
+    // In this order, as transformers looks for them.
+    private static readonly string[] WeightNames = ["model.safetensors", "pytorch_model.bin"];
+
+    private readonly WeightFiles _files;
+
+    private HuggingFaceFolder(string path, HuggingFaceConfig config, WeightFiles files)
+    {
+        (_files, Config) = (files, config.Model);
+        SharedClassifier = config.IsTied;
+        TensorCheck.Shapes(path, Config, SharedClassifier, name => files.Tensors.GetValueOrDefault(HuggingFaceNames.Of(name))?.Shape);
+        CheckNames();
+    }
+
+    /// <inheritdoc/>
+    public LlamaConfig Config { get; }
+
+    /// <inheritdoc/>
+    public bool SharedClassifier { get; }
+
+    /// <summary>Whether a path is a folder of this kind.</summary>
+    public static bool Recognises(string path) => File.Exists(Path.Combine(path, ConfigName));
+
+    /// <summary>Opens a folder and checks that it has every tensor in its right shape.</summary>
+    /// <exception cref="IOException">A file is missing or cannot be read.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged or hostile, or the model is not Llama's architecture.</exception>
+    public static HuggingFaceFolder Open(string path)
+    {
+        var config = HuggingFaceConfig.Read(Path.Combine(path, ConfigName));
+        var files = WeightFiles.Open(FindWeights(path));
+        try
+        {
+            return new HuggingFaceFolder(path, config, files);
+        }
+        catch
+        {
+            files.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(string name, Span<float> destination)
+    {
+        var tensor = _files.Tensors[HuggingFaceNames.Of(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name)];
+        if (!HuggingFaceNames.IsPermuted(name))
+        {
+            tensor.Read(destination);
+            return;
+        }
+        var permuted = new float[destination.Length];
+        tensor.Read(permuted);
+        HuggingFaceNames.Unpermute(permuted, destination, Config.HeadSize, Config.Dim);
+    }
+
+    /// <summary>Closes the files.</summary>
+    public void Dispose() => _files.Dispose();
+
+    private static List<string> FindWeights(string folder)
+    {
+        foreach (var name in WeightNames)
+        {
+            var single = Path.Combine(folder, name);
+            if (File.Exists(single))
+                return [single];
+            if (File.Exists(single + ".index.json"))
+                return ReadIndex(folder, single + ".index.json");
+        }
+        throw new FileNotFoundException($"{folder}: has no {string.Join(" and no ", WeightNames)}, nor an index of shards beside {ConfigName}.");
+    }
+
+    private static List<string> ReadIndex(string folder, string path)
+    {
+        using var index = HuggingFaceConfig.ReadJson(path, MaxIndexLength);
+        if (!index.RootElement.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+            throw new InvalidDataException($"{path}: has no weight_map.");
+        var names = map.EnumerateObject().Select(entry => entry.Value.ToString()).ToHashSet();
+        foreach (var name in names)
+            if (name.Length == 0 || name != Path.GetFileName(name) || name.Contains('\\') || name is "." or "..")
+                throw new InvalidDataException($"{path}: {PlainText.Quote(name)} is not the plain name of a file beside it.");
+        return [.. names.Order(StringComparer.Ordinal).Select(name => Path.Combine(folder, name))];
+    }
+
+    // A tensor that nothing here reads would change what the model says.
+    private void CheckNames()
+    {
+        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => HuggingFaceNames.Of(tensor.Name)).ToHashSet();
+        foreach (var (name, tensor) in _files.Tensors)
+            if (!known.Contains(name) && !name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal))
+                throw new InvalidDataException(
+                    $"{tensor.Path}: has the tensor {PlainText.Quote(name)}, which a Llama 2 model of {Config.NLayers} layers does not have.");
+    }
+}

@@ -1,0 +1,151 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Export.Sources;
+
+namespace LlamaFullstack.Export.Targets;
+
+/// <summary>Writes a folder that Hugging Face's transformers loads: config.json, generation_config.json and the weights as float32 safetensors.</summary>
+public static class HuggingFaceWriter
+{
+    /// <summary>Bytes of a shard that transformers does not exceed, too, unless one tensor is larger.</summary>
+    public const long DefaultShardLength = 5_000_000_000;
+
+    private const string WeightsName = "model.safetensors";
+    private const string IndexName = WeightsName + ".index.json";
+
+    // transformers refuses a file that does not say which library its tensors are for.
+    private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
+
+    /// <summary>Writes the folder, one tensor at a time; each file is replaced atomically.</summary>
+    /// <param name="folder">The folder; created where it is missing.</param>
+    /// <param name="source">The weights.</param>
+    /// <param name="shardLength">Bytes of tensors in one file before the next is begun.</param>
+    /// <param name="progress">Told of each tensor once it is written.</param>
+    /// <param name="cancellation">Stops between two tensors.</param>
+    /// <returns>Bytes of all tensors.</returns>
+    /// <exception cref="IOException">A file cannot be written.</exception>
+    /// <exception cref="InvalidDataException">The source is damaged.</exception>
+    public static long Write(string folder, ITensorSource source, long shardLength = DefaultShardLength,
+        IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
+    {
+        var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
+        var shards = Split(tensors, shardLength);
+        Directory.CreateDirectory(folder);
+        var written = 0;
+        var weightMap = new Dictionary<string, string>();
+        for (var i = 0; i < shards.Count; i++)
+        {
+            var name = shards.Count == 1 ? WeightsName : $"model-{i + 1:00000}-of-{shards.Count:00000}.safetensors";
+            var byName = shards[i].ToDictionary(tensor => HuggingFaceNames.Of(tensor.Name));
+            SafetensorsWriter.Write(Path.Combine(folder, name), Metadata,
+                [.. byName.Select(entry => SafetensorsEntry.Create(entry.Key, "F32", Dimensions(entry.Value)))],
+                (entry, stream) =>
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    var tensor = byName[entry.Name];
+                    stream.Write(MemoryMarshal.AsBytes(ReadInTheirOrder(source, tensor).AsSpan()));
+                    weightMap.Add(entry.Name, name);
+                    progress?.Report(new TensorWritten(written++, tensors.Count, tensor, 0, 0));
+                });
+        }
+
+        var length = tensors.Sum(tensor => tensor.Length * sizeof(float));
+        if (shards.Count > 1)
+        {
+            WriteJson(Path.Combine(folder, IndexName), json => WriteIndex(json, length, weightMap));
+            File.Delete(Path.Combine(folder, WeightsName)); // an old one would be found before the index
+        }
+        WriteJson(Path.Combine(folder, HuggingFaceFolder.ConfigName), json => WriteConfig(json, source));
+        WriteJson(Path.Combine(folder, "generation_config.json"), WriteMarks);
+        return length;
+    }
+
+    private static List<List<TensorShape>> Split(List<TensorShape> tensors, long shardLength)
+    {
+        var shards = new List<List<TensorShape>>();
+        var room = 0L;
+        foreach (var tensor in tensors)
+        {
+            var length = tensor.Length * sizeof(float);
+            if (shards.Count == 0 || length > room)
+            {
+                shards.Add([]);
+                room = shardLength;
+            }
+            shards[^1].Add(tensor);
+            room -= length;
+        }
+        return shards;
+    }
+
+    private static float[] ReadInTheirOrder(ITensorSource source, TensorShape tensor)
+    {
+        var values = new float[tensor.Length];
+        source.Read(tensor.Name, values);
+        if (!HuggingFaceNames.IsPermuted(tensor.Name))
+            return values;
+        var permuted = new float[values.Length];
+        HuggingFaceNames.Permute(values, permuted, source.Config.HeadSize, tensor.Cols);
+        return permuted;
+    }
+
+    private static IReadOnlyList<long> Dimensions(TensorShape tensor) => tensor.IsVector ? [tensor.Cols] : [tensor.Rows, tensor.Cols];
+
+    private static void WriteIndex(Utf8JsonWriter json, long length, Dictionary<string, string> weightMap)
+    {
+        json.WriteStartObject("metadata");
+        json.WriteNumber("total_size", length);
+        json.WriteEndObject();
+        json.WriteStartObject("weight_map");
+        foreach (var (name, file) in weightMap)
+            json.WriteString(name, file);
+        json.WriteEndObject();
+    }
+
+    private static void WriteConfig(Utf8JsonWriter json, ITensorSource source)
+    {
+        var config = source.Config;
+        json.WriteStartArray("architectures");
+        json.WriteStringValue("LlamaForCausalLM");
+        json.WriteEndArray();
+        json.WriteString("model_type", "llama");
+        json.WriteString("hidden_act", "silu");
+        json.WriteNumber("hidden_size", config.Dim);
+        json.WriteNumber("intermediate_size", config.HiddenDim);
+        json.WriteNumber("num_hidden_layers", config.NLayers);
+        json.WriteNumber("num_attention_heads", config.NHeads);
+        json.WriteNumber("num_key_value_heads", config.NKvHeads);
+        json.WriteNumber("head_dim", config.HeadSize);
+        json.WriteNumber("vocab_size", config.VocabSize);
+        json.WriteNumber("max_position_embeddings", config.MaxSeqLen);
+        json.WriteNumber("rms_norm_eps", config.NormEps);
+        json.WriteNumber("rope_theta", config.RopeTheta);
+        json.WriteBoolean("tie_word_embeddings", source.SharedClassifier);
+        json.WriteBoolean("attention_bias", false);
+        json.WriteBoolean("mlp_bias", false);
+        json.WriteString("torch_dtype", "float32");
+        WriteMarks(json);
+    }
+
+    private static void WriteMarks(Utf8JsonWriter json)
+    {
+        json.WriteNumber("bos_token_id", Core.Tokenization.Vocabulary.Bos);
+        json.WriteNumber("eos_token_id", Core.Tokenization.Vocabulary.Eos);
+    }
+
+    private static void WriteJson(string path, Action<Utf8JsonWriter> writeFields)
+    {
+        using var text = new MemoryStream();
+        using (var json = new Utf8JsonWriter(text, new JsonWriterOptions { Indented = true }))
+        {
+            json.WriteStartObject();
+            writeFields(json);
+            json.WriteEndObject();
+        }
+        text.Write("\n"u8);
+        AtomicFile.WriteAllText(path, Encoding.UTF8.GetString(text.ToArray()));
+    }
+}

@@ -1,0 +1,95 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>
+/// AdamW (Loshchilov and Hutter, 2019): θ ← θ - lr · (λ · θ + m̂ / (sqrt(v̂) + ε)), where m and v are running means of the gradient and
+/// of its square, and the hats correct for their start at 0. Matrices decay (λ); vectors, the norms' weights, do not.
+/// </summary>
+/// <remarks>
+/// TorchSharp has an AdamW, but keeps its moments under native handles; a checkpoint needs them by name. The arithmetic is that of
+/// PyTorch's, operation by operation.
+/// </remarks>
+public sealed class AdamW : IDisposable
+{
+    private const double Epsilon = 1e-8;
+    private readonly List<Slot> _slots = [];
+    private readonly double _weightDecay;
+    private readonly double _beta1;
+    private readonly double _beta2;
+
+    /// <summary>Makes moments of zero for every parameter.</summary>
+    /// <param name="parameters">The parameters by name.</param>
+    /// <param name="weightDecay">λ for parameters of two dimensions and more.</param>
+    /// <param name="beta1">Memory of the gradient's mean.</param>
+    /// <param name="beta2">Memory of its square's mean.</param>
+    public AdamW(IReadOnlyDictionary<string, Parameter> parameters, double weightDecay, double beta1, double beta2)
+    {
+        _weightDecay = weightDecay;
+        _beta1 = beta1;
+        _beta2 = beta2;
+        foreach (var (name, parameter) in parameters)
+            _slots.Add(new Slot(name, parameter, zeros_like(parameter).DetachFromDisposeScope(), zeros_like(parameter).DetachFromDisposeScope()));
+    }
+
+    /// <summary>Number of updates made; the correction of the moments depends on it.</summary>
+    public long Steps { get; set; }
+
+    /// <summary>The moments of each parameter, for a checkpoint to save and to fill.</summary>
+    public IEnumerable<(string Name, Tensor Mean, Tensor Square)> Moments => _slots.Select(slot => (slot.Name, slot.Mean, slot.Square));
+
+    /// <summary>Tensors and values that decay, and those that do not.</summary>
+    public (int Tensors, long Values) Count(bool decayed)
+    {
+        var counted = _slots.Where(slot => slot.Decays == decayed).ToList();
+        return (counted.Count, counted.Sum(slot => slot.Parameter.numel()));
+    }
+
+    /// <summary>Updates every parameter by its gradient.</summary>
+    public void Step(double learningRate)
+    {
+        using var noGrad = no_grad();
+        Steps++;
+        var correction1 = 1 - Math.Pow(_beta1, Steps);
+        var correction2 = Math.Sqrt(1 - Math.Pow(_beta2, Steps));
+        foreach (var slot in _slots)
+        {
+            using var scope = NewDisposeScope();
+            if (slot.Parameter.grad is not { } gradient)
+                continue;
+            if (slot.Decays)
+                slot.Parameter.mul_(1 - learningRate * _weightDecay);
+            slot.Mean.mul_(_beta1).add_(gradient, alpha: 1 - _beta1);
+            slot.Square.mul_(_beta2).addcmul_(gradient, gradient, value: 1 - _beta2);
+            var deviation = slot.Square.sqrt().div_(correction2).add_(Epsilon);
+            slot.Parameter.addcdiv_(slot.Mean, deviation, value: -learningRate / correction1);
+        }
+    }
+
+    /// <summary>Forgets the gradients and frees their memory.</summary>
+    public void ZeroGradients()
+    {
+        foreach (var slot in _slots)
+            slot.Parameter.grad = null;
+    }
+
+    /// <summary>Scales all gradients so that together, as one vector, they are no longer than <paramref name="max"/>.</summary>
+    /// <returns>Their length before.</returns>
+    public double ClipGradients(double max) => TorchSharp.torch.nn.utils.clip_grad_norm_(_slots.Select(slot => slot.Parameter), max);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var slot in _slots)
+        {
+            slot.Mean.Dispose();
+            slot.Square.Dispose();
+        }
+    }
+
+    private sealed record Slot(string Name, Parameter Parameter, Tensor Mean, Tensor Square)
+    {
+        public bool Decays { get; } = Parameter.dim() >= 2;
+    }
+}

@@ -1,0 +1,153 @@
+using System.Globalization;
+using System.Text.Json;
+using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Training.Model;
+using static TorchSharp.torch;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>How far a run has come: what it takes, beside weights and moments, to go on as if it had never stopped.</summary>
+/// <param name="Iteration">Number of updates made.</param>
+/// <param name="BestValLoss">The lowest validation loss so far.</param>
+/// <param name="DataPosition">Where the batch loader stands.</param>
+/// <param name="Seed">
+/// With <paramref name="Iteration"/>, the whole state of the random numbers: torch's generator is seeded from the two before each update.
+/// </param>
+public sealed record TrainingState(long Iteration, double BestValLoss, long DataPosition, long Seed);
+
+/// <summary>
+/// A run's checkpoint: one safetensors file with the weights under the names of <see cref="TensorNames"/>, AdamW's moments under
+/// optimizer.exp_avg.NAME and optimizer.exp_avg_sq.NAME, and in its metadata everything else. Replaced atomically.
+/// </summary>
+public sealed class Checkpoint : ITensorSource, IDisposable
+{
+    /// <summary>The file's name in a run's folder.</summary>
+    public const string FileName = "ckpt.safetensors";
+
+    private const string Format = "llamafs-checkpoint-1";
+    private const string MeanPrefix = "optimizer.exp_avg.";
+    private const string SquarePrefix = "optimizer.exp_avg_sq.";
+    private readonly SafetensorsFile _file;
+
+    private Checkpoint(SafetensorsFile file)
+    {
+        _file = file;
+        var format = Metadata("format");
+        if (format != Format)
+            throw new InvalidDataException($"{file.Path}: has the format {format}, expected {Format}. Was it written by another version?");
+        Config = FromJson(Metadata("model_args"), CoreJsonContext.Default.LlamaConfig).Validated($"{file.Path}: model_args");
+        TrainConfig = FromJson(Metadata("train_config"), TrainingJsonContext.Default.TrainingConfig);
+        State = new TrainingState(
+            Number<long>("iter_num"), Number<double>("best_val_loss"), Number<long>("data_position"), Number<long>("seed"));
+    }
+
+    /// <inheritdoc/>
+    public LlamaConfig Config { get; }
+
+    /// <inheritdoc/>
+    public bool SharedClassifier => true;
+
+    /// <summary>The configuration of the run that wrote it.</summary>
+    public TrainingConfig TrainConfig { get; }
+
+    /// <summary>How far that run had come.</summary>
+    public TrainingState State { get; }
+
+    /// <summary>Writes a checkpoint. Until it lies on the disk whole, the one before stays.</summary>
+    /// <exception cref="IOException">The disk is full, or the folder cannot be written.</exception>
+    public static void Save(string path, Transformer model, AdamW optimizer, TrainingConfig config, TrainingState state)
+    {
+        var metadata = new Dictionary<string, string>
+        {
+            ["format"] = Format,
+            ["model_args"] = JsonSerializer.Serialize(model.Config, CoreJsonContext.Default.LlamaConfig),
+            ["train_config"] = JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig),
+            ["iter_num"] = state.Iteration.ToString(CultureInfo.InvariantCulture),
+            ["best_val_loss"] = state.BestValLoss.ToString("R", CultureInfo.InvariantCulture),
+            ["data_position"] = state.DataPosition.ToString(CultureInfo.InvariantCulture),
+            ["seed"] = state.Seed.ToString(CultureInfo.InvariantCulture),
+        };
+        var tensors = new Dictionary<string, Tensor>();
+        foreach (var tensor in TensorNames.All(model.Config, sharedClassifier: true))
+            tensors.Add(tensor.Name, model.Parameters[tensor.Name]);
+        foreach (var (name, mean, square) in optimizer.Moments)
+        {
+            tensors.Add(MeanPrefix + name, mean);
+            tensors.Add(SquarePrefix + name, square);
+        }
+        SafetensorsWriter.Write(path, metadata,
+            [.. tensors.Select(entry => SafetensorsEntry.Create(entry.Key, "F32", entry.Value.shape))],
+            (entry, stream) =>
+            {
+                using var here = tensors[entry.Name].detach().cpu();
+                stream.Write(here.bytes);
+            });
+    }
+
+    /// <summary>Opens a checkpoint and checks that it is one.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">It is no checkpoint, or it is damaged.</exception>
+    public static Checkpoint Open(string path)
+    {
+        if (!File.Exists(path))
+            throw new FileNotFoundException($"{path}: no such checkpoint. llamafs train writes one when it evaluates, ends or is interrupted.");
+        var file = SafetensorsFile.Open(path);
+        try
+        {
+            return new Checkpoint(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(string name, Span<float> destination) => _file.ReadFloats(name, destination);
+
+    /// <summary>Gives an optimizer the moments and the count of updates.</summary>
+    /// <exception cref="InvalidDataException">A moment is missing or has another shape.</exception>
+    public void Restore(AdamW optimizer)
+    {
+        foreach (var (name, mean, square) in optimizer.Moments)
+        {
+            Copy(MeanPrefix + name, mean);
+            Copy(SquarePrefix + name, square);
+        }
+        optimizer.Steps = State.Iteration;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _file.Dispose();
+
+    private void Copy(string name, Tensor destination)
+    {
+        var values = new float[destination.numel()];
+        _file.ReadFloats(name, values);
+        using var copy = from_array(values);
+        using var shaped = copy.view(destination.shape);
+        destination.copy_(shaped);
+    }
+
+    private string Metadata(string key) =>
+        _file.Metadata.TryGetValue(key, out var value)
+            ? value : throw new InvalidDataException($"{_file.Path}: lacks {key} in its metadata, so it is no checkpoint of llamafs train.");
+
+    private T Number<T>(string key) where T : IParsable<T> =>
+        T.TryParse(Metadata(key), CultureInfo.InvariantCulture, out var value)
+            ? value : throw new InvalidDataException($"{_file.Path}: {key} in its metadata is not a number: {Metadata(key)}.");
+
+    private T FromJson<T>(string json, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(json, type) ?? throw new JsonException("it is null");
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{_file.Path}: its metadata cannot be read: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+using System.Runtime.InteropServices;
+using LlamaFullstack.Core;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn.functional;
+
+namespace LlamaFullstack.Training.Model;
+
+/// <summary>
+/// Llama 2 (Touvron et al., 2023) as llama2.c trains it: tokens → embedding → layers → norm → classifier. Its parameters have the names
+/// and shapes of <see cref="TensorNames"/>. Knows nothing about optimizers, data or files.
+/// </summary>
+public sealed class Transformer : nn.Module, ITensorSource
+{
+    /// <summary>Standard deviation of the initial weights.</summary>
+    internal const double InitStd = 0.02;
+
+    private readonly double _dropout;
+    private readonly ModelPlacement _placement;
+    private readonly Rope _rope;
+    [ComponentName(Name = "tok_embeddings")]
+    private readonly Embedding _embedding;
+    [ComponentName(Name = "layers")]
+    private readonly ModuleList<TransformerBlock> _layers;
+    [ComponentName(Name = "norm")]
+    private readonly RmsNorm _norm;
+    [ComponentName(Name = "output")]
+    private readonly Linear? _output;
+    private readonly Dictionary<string, Parameter> _byName;
+
+    /// <summary>Makes a model with random weights, drawn from torch's generator.</summary>
+    /// <param name="config">The model's shape.</param>
+    /// <param name="placement">Where it lies and in which precision it computes.</param>
+    /// <param name="dropout">The share of activations that training sets to zero.</param>
+    /// <param name="sharedClassifier">Whether the classifier is the embedding itself, as training always has it.</param>
+    public Transformer(LlamaConfig config, ModelPlacement placement, double dropout = 0, bool sharedClassifier = true)
+        : base(nameof(Transformer))
+    {
+        Config = config;
+        SharedClassifier = sharedClassifier;
+        _placement = placement;
+        _dropout = dropout;
+        _rope = new Rope(config.HeadSize, config.MaxSeqLen, config.RopeTheta, placement);
+        _embedding = nn.Embedding(config.VocabSize, config.Dim, device: placement.Device, dtype: placement.Weights);
+        nn.init.normal_(_embedding.weight!, 0, InitStd);
+        _layers = new([.. Enumerable.Range(0, config.NLayers).Select(_ => new TransformerBlock(config, _rope, dropout, placement))]);
+        _norm = new RmsNorm(config.Dim, config.NormEps, placement);
+        _output = sharedClassifier ? null : new Linear(config.Dim, config.VocabSize, InitStd, placement);
+        RegisterComponents();
+        _byName = named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter);
+    }
+
+    /// <summary>The model's shape.</summary>
+    public LlamaConfig Config { get; }
+
+    /// <summary>Whether the classifier is the embedding itself.</summary>
+    public bool SharedClassifier { get; }
+
+    /// <summary>The parameters by their names, which are those of <see cref="TensorNames"/>.</summary>
+    public IReadOnlyDictionary<string, Parameter> Parameters => _byName;
+
+    /// <summary>Makes a model and gives it the weights of a source, such as a .bin file or a checkpoint.</summary>
+    /// <param name="source">Where the weights come from.</param>
+    /// <param name="placement">Where the model lies and in which precision it computes.</param>
+    /// <exception cref="InvalidDataException">The source lacks a tensor.</exception>
+    public static Transformer Load(ITensorSource source, ModelPlacement placement)
+    {
+        var model = new Transformer(source.Config, placement, sharedClassifier: source.SharedClassifier);
+        model.CopyFrom(source);
+        return model;
+    }
+
+    /// <summary>Standard deviation of what is added to the residual stream (wo and w2), so that its sum over 2 · n_layers has <see cref="InitStd"/>.</summary>
+    internal static double ResidualInitStd(LlamaConfig config) => InitStd / Math.Sqrt(2.0 * config.NLayers);
+
+    /// <summary>An empty cache for one sequence.</summary>
+    public KvCache NewCache() => new(Config, _placement);
+
+    /// <summary>The score of every token of the vocabulary to come next, after the last of the given tokens of one sequence.</summary>
+    /// <param name="tokens">Token ids.</param>
+    /// <param name="cache">The tokens before these, to which they are added; null where there are none.</param>
+    /// <returns>(1, vocab_size) in float32.</returns>
+    public Tensor NextLogits(IReadOnlyCollection<long> tokens, KvCache? cache = null)
+    {
+        using var batch = tensor(tokens.ToArray(), [1, tokens.Count], device: _placement.Device);
+        return NextLogits(batch, cache);
+    }
+
+    /// <summary>The score of every token of the vocabulary to come next, after the last of the given tokens.</summary>
+    /// <param name="tokens">(batch, time), 64-bit integers.</param>
+    /// <param name="cache">The tokens before these, to which they are added; null where there are none.</param>
+    /// <returns>(batch, vocab_size) in float32.</returns>
+    public Tensor NextLogits(Tensor tokens, KvCache? cache = null)
+    {
+        using var scope = NewDisposeScope();
+        var stream = Stream(tokens, cache);
+        cache?.Advance((int)tokens.shape[1]);
+        var last = stream.narrow(1, stream.shape[1] - 1, 1).squeeze(1);
+        return Classify(last).to(_placement.Weights).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The mean over all positions of -log softmax(logits)[target].</summary>
+    /// <param name="tokens">(batch, time), 64-bit integers.</param>
+    /// <param name="targets">The token after each one, (batch, time); positions with -1 do not count.</param>
+    /// <returns>A scalar.</returns>
+    public Tensor Loss(Tensor tokens, Tensor targets)
+    {
+        using var scope = NewDisposeScope();
+        var logits = Classify(Stream(tokens, cache: null)).view(-1, Config.VocabSize).to(_placement.Weights);
+        return cross_entropy(logits, targets.view(-1), ignore_index: -1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Takes over the weights of a source of the same shape.</summary>
+    /// <exception cref="InvalidDataException">The source lacks a tensor.</exception>
+    public void CopyFrom(ITensorSource source)
+    {
+        using var noGrad = no_grad();
+        foreach (var tensor in TensorNames.All(Config, SharedClassifier))
+        {
+            var values = new float[tensor.Length];
+            source.Read(tensor.Name, values);
+            using var copy = from_array(values);
+            using var shaped = copy.view(_byName[tensor.Name].shape);
+            _byName[tensor.Name].copy_(shaped);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(string name, Span<float> destination)
+    {
+        if (!_byName.TryGetValue(name, out var parameter) || parameter.numel() != destination.Length)
+            throw new InvalidDataException($"the model in memory has no tensor {name} of {destination.Length} values.");
+        using var values = parameter.detach();
+        using var here = values.to(ScalarType.Float32, CPU);
+        MemoryMarshal.Cast<byte, float>(here.bytes).CopyTo(destination);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _rope.Dispose();
+        base.Dispose(disposing);
+    }
+
+    /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>
+    private Tensor Stream(Tensor tokens, KvCache? cache)
+    {
+        var h = dropout(_embedding.forward(tokens), _dropout, training);
+        for (var layer = 0; layer < _layers.Count; layer++)
+            h = _layers[layer].Forward(h, layer, cache);
+        return _norm.forward(h);
+    }
+
+    private Tensor Classify(Tensor stream) =>
+        _output is not null
+            ? _output.forward(stream)
+            : linear(_placement.ForProduct(stream), _placement.ForProduct(_byName[TensorNames.TokEmbeddings]));
+}

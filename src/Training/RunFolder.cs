@@ -1,0 +1,37 @@
+using System.Text.Json;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data;
+using LlamaFullstack.Training.Model;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>The folder that a run writes: config.json, tokenizer.bin, ckpt.safetensors (the last state saved) and model.bin (the best model).</summary>
+internal sealed class RunFolder(TrainingConfig config)
+{
+    private bool _hasModel = config.InitFrom == "resume" && File.Exists(Path.Combine(config.OutDir, "model.bin"));
+
+    /// <summary>The checkpoint's file.</summary>
+    public string Checkpoint { get; } = Path.Combine(config.OutDir, Training.Checkpoint.FileName);
+
+    /// <summary>Writes what does not change during the run.</summary>
+    /// <returns>What a person should know about it, or null.</returns>
+    public string? Begin()
+    {
+        AtomicFile.WriteAllText(Path.Combine(config.OutDir, "config.json"), JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig) + "\n");
+        var tokenizer = new DataFolder(config.DataDir, config.Dataset).TokenizerBin(config.DataVocabSize);
+        if (!File.Exists(tokenizer))
+            return $"{tokenizer} is missing: to read what the model writes, put the tokenizer beside {Path.Combine(config.OutDir, "model.bin")} as tokenizer.bin";
+        AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, "tokenizer.bin"), File.ReadAllBytes(tokenizer));
+        return null;
+    }
+
+    /// <summary>Writes the checkpoint and, if the model is the best so far or the run has none yet, model.bin.</summary>
+    public void Save(Transformer model, AdamW optimizer, TrainingState state, bool isBest)
+    {
+        Training.Checkpoint.Save(Checkpoint, model, optimizer, config, state);
+        if (!isBest && _hasModel)
+            return;
+        ModelBinWriter.Write(Path.Combine(config.OutDir, "model.bin"), model, version: 0);
+        _hasModel = true;
+    }
+}

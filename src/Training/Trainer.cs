@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using LlamaFullstack.Core;
+using LlamaFullstack.Training.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>Batches → model → checkpoint: the training loop. What it needs is made in the constructor; the loop is <see cref="Run"/>.</summary>
+/// <remarks>
+/// As llama2.c's train.py, with these differences: it ends after max_iters updates and an evaluation (there one more update follows, at
+/// the lowest learning rate); it saves at the end and when it is interrupted; a run that is resumed goes on bit for bit as if it had never
+/// stopped. ckpt.safetensors is the last state saved, model.bin the best model.
+/// </remarks>
+public sealed class Trainer : IDisposable
+{
+    private readonly TrainingConfig _config;
+    private readonly IProgress<TrainingEvent>? _progress;
+    private readonly ModelPlacement _placement;
+    private readonly Transformer _model;
+    private readonly AdamW _optimizer;
+    private readonly TrainingData _data;
+    private readonly RunFolder _folder;
+
+    private long _iteration; // updates made
+    private double _bestValLoss = 1e9;
+    private long _savedIteration;
+    private long _updates; // of them, those of this process
+    private double _mfu = -1; // llama2.c's mark of "not known yet"
+
+    /// <summary>Opens the data and makes the model, or takes both up where the checkpoint left them.</summary>
+    /// <param name="config">A sound configuration; see <see cref="TrainingConfig.FindProblem"/>.</param>
+    /// <param name="progress">Told of everything that happens.</param>
+    /// <exception cref="ArgumentException">The configuration is not sound.</exception>
+    /// <exception cref="InvalidDataException">Data are missing or damaged, or the checkpoint does not fit; the message says what to do.</exception>
+    /// <exception cref="IOException">A file cannot be read or written.</exception>
+    public Trainer(TrainingConfig config, IProgress<TrainingEvent>? progress = null)
+    {
+        if (config.FindProblem() is { } problem)
+            throw new ArgumentException(problem);
+        _config = config;
+        _progress = progress;
+        _placement = ModelPlacement.Choose(config.Device, config.Dtype);
+        _folder = new RunFolder(config);
+        _data = new TrainingData(config);
+        manual_seed(config.Seed);
+        _model = new Transformer(config.Model, _placement, config.Dropout);
+        _optimizer = new AdamW(_model.Parameters, config.WeightDecay, config.Beta1, config.Beta2);
+        if (config.InitFrom == "resume")
+            Resume();
+        else
+            _data.Start(0);
+        Announce();
+    }
+
+    /// <summary>Trains until max_iters updates are made.</summary>
+    /// <param name="cancellation">Ends the run after the update under way; the state is saved first.</param>
+    /// <exception cref="OperationCanceledException">The run was cancelled. It can be resumed.</exception>
+    /// <exception cref="InvalidDataException">The loss is not a number any more.</exception>
+    public void Run(CancellationToken cancellation = default)
+    {
+        if (_folder.Begin() is { } note)
+            _progress?.Report(new NoteEvent(note));
+        try
+        {
+            while (true)
+            {
+                var last = _iteration >= _config.MaxIters || _config.EvalOnly;
+                if (last || _iteration % _config.EvalInterval == 0)
+                    EvaluateAndSave(last, cancellation);
+                if (last)
+                    return;
+                cancellation.ThrowIfCancellationRequested();
+                Update();
+                _iteration++;
+                _updates++;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            Save(isBest: false);
+            throw;
+        }
+    }
+
+    /// <summary>Frees the model's memory and closes the data.</summary>
+    public void Dispose()
+    {
+        _data.Dispose();
+        _optimizer.Dispose();
+        _model.Dispose();
+    }
+
+    /// <summary>One update: the gradient of several micro-batches, clipped, then a step of the optimizer.</summary>
+    private void Update()
+    {
+        using var scope = NewDisposeScope();
+        var clock = Stopwatch.GetTimestamp();
+        SeedDropout();
+        var sum = zeros(1, device: _placement.Device);
+        for (var micro = 0; micro < _config.GradientAccumulationSteps; micro++)
+        {
+            using var microScope = NewDisposeScope();
+            var (tokens, targets) = _data.Next().ToTensors(_config.BatchSize, _placement.Device);
+            var loss = _model.Loss(tokens, targets) / _config.GradientAccumulationSteps;
+            loss.backward();
+            sum.add_(loss.detach());
+        }
+        if (_config.GradClip > 0)
+            _optimizer.ClipGradients(_config.GradClip);
+        var learningRate = _config.Schedule.At(_iteration);
+        _optimizer.Step(learningRate);
+        _optimizer.ZeroGradients();
+        if (_iteration % _config.LogInterval == 0)
+            Report(sum.ToDouble(), learningRate, Stopwatch.GetElapsedTime(clock));
+    }
+
+    private void EvaluateAndSave(bool last, CancellationToken cancellation)
+    {
+        var train = Evaluation.MeanLoss(_model, _data.EvalTrain, _config.EvalIters, _placement.Device, cancellation);
+        var val = Evaluation.MeanLoss(_model, _data.EvalVal, _config.EvalIters, _placement.Device, cancellation);
+        _progress?.Report(new EvalEvent(_iteration, train, val));
+        if (_config.EvalOnly)
+            return;
+        var isBest = val < _bestValLoss;
+        if (isBest)
+            _bestValLoss = val;
+        if (isBest || last || _config.AlwaysSaveCheckpoint)
+            Save(isBest);
+    }
+
+    private void Save(bool isBest)
+    {
+        // An untrained model is not worth a file, and a state saved once need not be saved again.
+        if (_iteration == 0 || _iteration == _savedIteration)
+            return;
+        _progress?.Report(new CheckpointEvent(_iteration, _config.OutDir));
+        _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _data.Position, _config.Seed), isBest);
+        _savedIteration = _iteration;
+    }
+
+    private void Resume()
+    {
+        using var checkpoint = Checkpoint.Open(_folder.Checkpoint);
+        if (checkpoint.Config != _model.Config)
+            throw new InvalidDataException(
+                $"{_folder.Checkpoint}: its model has another shape than the options ask for: {JsonSerializer.Serialize(checkpoint.Config, CoreJsonContext.Default.LlamaConfig)}. To resume, leave the options of the model away.");
+        _model.CopyFrom(checkpoint);
+        checkpoint.Restore(_optimizer);
+        _iteration = _savedIteration = checkpoint.State.Iteration;
+        _bestValLoss = checkpoint.State.BestValLoss;
+        _data.Start(checkpoint.State.DataPosition);
+    }
+
+    // The numbers that dropout draws depend on the seed and the update alone, so that a run that is resumed draws the same.
+    // The odd factor gives each update another value in the low 32 bits, which are all that torch's generator on the CPU uses.
+    private void SeedDropout() => manual_seed(unchecked(_config.Seed + (_iteration + 1) * (long)0x9e3779b97f4a7c15));
+
+    private void Report(double loss, double learningRate, TimeSpan elapsed)
+    {
+        if (!double.IsFinite(loss))
+            throw new InvalidDataException(
+                $"update {_iteration}: the loss is {loss}: training has diverged. Lower --learning_rate, or raise --warmup_iters; the checkpoint of update {_savedIteration} is kept.");
+        // llama2.c's estimate (PaLM, appendix B): 6 per parameter and token, and 12 · layers · dim · time of attention.
+        var flops = _config.TokensPerIteration * (6.0 * _model.Config.ParameterCount + 12.0 * _config.NLayers * _config.Dim * _config.MaxSeqLen);
+        var mfu = flops / elapsed.TotalSeconds / 312e12;
+        if (_updates >= 5) // the first ones are slower
+            _mfu = _mfu < 0 ? mfu : 0.9 * _mfu + 0.1 * mfu;
+        _progress?.Report(new StepEvent(_iteration, loss, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
+    }
+
+    private void Announce()
+    {
+        void Note(string text) => _progress?.Report(new NoteEvent(text));
+        Note(_config.InitFrom == "resume" ? $"Resuming training from {_config.OutDir} at update {_iteration}" : "Initializing a new model from scratch");
+        Note($"training on {_placement}");
+        Note($"tokens per iteration will be: {_config.TokensPerIteration:N0}");
+        Note($"breaks down as: {_config.GradientAccumulationSteps} grad accum steps * 1 processes * {_config.BatchSize} batch size * {_config.MaxSeqLen} max seq len");
+        Note(string.Create(CultureInfo.InvariantCulture,
+            $"one pass over the training split is {(double)_data.ChunksInPass / (_config.GradientAccumulationSteps * _config.BatchSize):F1} updates"));
+        foreach (var decayed in (bool[])[true, false])
+        {
+            var (tensors, values) = _optimizer.Count(decayed);
+            Note($"num {(decayed ? "" : "non-")}decayed parameter tensors: {tensors}, with {values:N0} parameters");
+        }
+        if (_config.Compile == true)
+            Note("--compile does nothing here: TorchSharp has no compiler");
+    }
+}

@@ -1,0 +1,49 @@
+using System.Globalization;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>Something that happened in a run; its text is the line that a person reads.</summary>
+public abstract record TrainingEvent;
+
+/// <summary>Something worth knowing at the start.</summary>
+/// <param name="Text">One line.</param>
+public sealed record NoteEvent(string Text) : TrainingEvent
+{
+    /// <inheritdoc/>
+    public override string ToString() => Text;
+}
+
+/// <summary>An update was made.</summary>
+/// <param name="Iteration">Its number, from 0.</param>
+/// <param name="Loss">The loss of its last micro-batch, as llama2.c shows it.</param>
+/// <param name="LearningRate">The rate that it was made with.</param>
+/// <param name="Elapsed">Time since the update before.</param>
+/// <param name="TokensPerSecond">Tokens learnt from in that time.</param>
+/// <param name="Mfu">Use of an A100's 312 TFLOPS, as llama2.c counts it, averaged over the last updates; -1 at first.</param>
+public sealed record StepEvent(
+    long Iteration, double Loss, double LearningRate, TimeSpan Elapsed, double TokensPerSecond, double Mfu) : TrainingEvent
+{
+    /// <summary>llama2.c's line.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+        $"{Iteration} | loss {Loss:F4} | lr {LearningRate:0.000000e+00} | {Elapsed.TotalMilliseconds:F2}ms | mfu {Mfu * 100:F2}%");
+}
+
+/// <summary>Both splits were evaluated.</summary>
+/// <param name="Iteration">Number of updates made.</param>
+/// <param name="TrainLoss">Mean loss of the training split's batches.</param>
+/// <param name="ValLoss">Mean loss of the validation split's batches.</param>
+public sealed record EvalEvent(long Iteration, double TrainLoss, double ValLoss) : TrainingEvent
+{
+    /// <summary>llama2.c's line.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+        $"step {Iteration}: train loss {TrainLoss:F4}, val loss {ValLoss:F4}");
+}
+
+/// <summary>A checkpoint was written.</summary>
+/// <param name="Iteration">Number of updates made.</param>
+/// <param name="Folder">Where it lies.</param>
+public sealed record CheckpointEvent(long Iteration, string Folder) : TrainingEvent
+{
+    /// <summary>llama2.c's line.</summary>
+    public override string ToString() => $"saving checkpoint to {Folder}";
+}

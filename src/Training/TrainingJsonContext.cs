@@ -1,0 +1,11 @@
+using System.Text.Json.Serialization;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>JSON of the training configuration, under the options' own names.</summary>
+[JsonSourceGenerationOptions(
+    WriteIndented = true,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(TrainingConfig))]
+internal sealed partial class TrainingJsonContext : JsonSerializerContext;

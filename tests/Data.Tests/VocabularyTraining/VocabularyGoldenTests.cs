@@ -1,0 +1,48 @@
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data.VocabularyTraining;
+
+namespace LlamaFullstack.Data.Tests.VocabularyTraining;
+
+/// <summary>Vocabularies that sentencepiece 0.2.1 trained, byte for byte.</summary>
+public class VocabularyGoldenTests
+{
+    [Theory]
+    [InlineData(512, 1)]
+    [InlineData(2048, 2)]
+    [InlineData(4096, 3)]
+    public void Train_Stories_GivesSentencepiecesVocabulary(int vocabSize, int threads)
+    {
+        var shards = Directory.GetFiles(Fixtures.Path("tinystories", "TinyStories_all_data"), "*.json").Order(StringComparer.Ordinal).ToArray();
+        var settings = new VocabularyTrainerSettings { VocabSize = vocabSize };
+        var trained = VocabularyTrainer.Train(StoryWords.Count(shards, settings, threads), settings);
+        Assert.Equal(File.ReadAllText(Fixtures.Path("spm-train", $"stories-{vocabSize}.vocab")), Text(trained));
+        Assert.Null(trained.FirstArbitraryPiece);
+    }
+
+    [Fact]
+    public void Train_MixedScripts_GivesSentencepiecesVocabulary()
+    {
+        var words = Corpus.Words(File.ReadAllBytes(Fixtures.Path("spm-train", "mixed.txt")));
+        var trained = VocabularyTrainer.Train(words, new VocabularyTrainerSettings { VocabSize = 4096 });
+        Assert.Equal(File.ReadAllText(Fixtures.Path("spm-train", "mixed-4096.vocab")), Text(trained));
+        Assert.Equal(47, words.LongLines); // lines of more than 4,192 bytes: grep -cE '.{4193}' in the C locale
+    }
+
+    [Fact]
+    public void Write_Vocabulary_GivesThreeFilesOfTheSamePieces()
+    {
+        using var temp = new TempFolder();
+        var folder = new DataFolder(temp.Path, DataFolder.TinyStories);
+        var trained = Corpus.Train("ab ab abc  <s> é\n", 266);
+        Assert.Equal([folder.TokenizerModel(266), folder.VocabularyText(266), folder.TokenizerBin(266)], VocabularyFiles.Write(folder, trained, threads: 2));
+
+        var fromModel = SentencePieceModel.Read(folder.TokenizerModel(266)).Vocabulary;
+        var fromBin = TokenizerBin.Read(folder.TokenizerBin(266));
+        Assert.True(fromModel.RemoveExtraWhitespaces);
+        Assert.Equal(Text(trained), File.ReadAllText(folder.VocabularyText(266)));
+        Assert.Equal(VocabularyText.Format(trained.Vocabulary), VocabularyText.Format(fromModel));
+        Assert.Equal(VocabularyText.Format(trained.Vocabulary), VocabularyText.Format(fromBin));
+    }
+
+    private static string Text(TrainedVocabulary trained) => System.Text.Encoding.UTF8.GetString(VocabularyText.Format(trained.Vocabulary));
+}

@@ -1,0 +1,207 @@
+using LlamaFullstack.Core.Formats;
+
+namespace LlamaFullstack.Training.Tests;
+
+public sealed class TrainerTests
+{
+    [Fact]
+    public void Run_EasyPattern_IsLearnt()
+    {
+        using var folder = new TempFolder();
+        var log = Train(TinyRun.Create(folder) with { MaxIters = 150, EvalInterval = 150, Dropout = 0 });
+
+        var evals = log.Events.OfType<EvalEvent>().ToList();
+        Assert.Equal([0, 150], evals.Select(eval => eval.Iteration));
+        // Chance is ln 32 = 3.47. Once learnt, only the token after BOS is open: ln 29 / 25 = 0.13, and a little for cut beginnings.
+        Assert.InRange(evals[0].ValLoss, 3.3, 3.7);
+        Assert.InRange(evals[1].ValLoss, 0.1, 1.0);
+    }
+
+    [Fact]
+    public void Run_Twice_GivesTheSameLossesAndBytes()
+    {
+        using var folder = new TempFolder();
+        var first = Train(TinyRun.Create(folder, "a"));
+        var second = Train(TinyRun.Create(folder, "b"));
+
+        Assert.Equal(20, first.Losses.Count());
+        Assert.Equal(first.Losses, second.Losses);
+        foreach (var file in (string[])["ckpt.safetensors", "model.bin"])
+            Assert.Equal(WithoutFolder(folder, "a", file), WithoutFolder(folder, "b", file));
+    }
+
+    [Fact]
+    public void Run_StoppedAndResumed_IsBitForBitTheRunThatNeverStopped()
+    {
+        using var folder = new TempFolder();
+        var straight = Train(TinyRun.Create(folder, "a"));
+        var config = TinyRun.Create(folder, "b");
+        var half = new EventLog();
+        using (var stop = new CancellationTokenSource())
+        using (var trainer = new Trainer(config, new StopAfter(half, stop, iteration: 6)))
+            Assert.Throws<OperationCanceledException>(() => trainer.Run(stop.Token));
+        var rest = Train(config with { InitFrom = "resume" });
+
+        Assert.Equal(7, half.Losses.Count());
+        Assert.Equal(straight.Losses, half.Losses.Concat(rest.Losses));
+        using var expected = Checkpoint.Open(folder.File("a/ckpt.safetensors"));
+        using var actual = Checkpoint.Open(folder.File("b/ckpt.safetensors"));
+        Assert.Equal(expected.State, actual.State);
+        using var expectedFile = SafetensorsFile.Open(folder.File("a/ckpt.safetensors"));
+        using var actualFile = SafetensorsFile.Open(folder.File("b/ckpt.safetensors"));
+        Assert.NotEmpty(expectedFile.Tensors);
+        foreach (var tensor in expectedFile.Tensors)
+            Assert.True(expectedFile.Bytes(tensor.Name).SequenceEqual(actualFile.Bytes(tensor.Name)), tensor.Name);
+    }
+
+    [Fact]
+    public void Run_AnySeed_FollowsTheSchedule()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder) with { Seed = 7 };
+        var log = Train(config);
+
+        Assert.All(log.Events.OfType<StepEvent>(), step => Assert.Equal(config.Schedule.At(step.Iteration), step.LearningRate));
+    }
+
+    [Fact]
+    public void Run_EvalOnly_EvaluatesAndWritesNoModel()
+    {
+        using var folder = new TempFolder();
+        var log = Train(TinyRun.Create(folder) with { EvalOnly = true });
+
+        Assert.Single(log.Events.OfType<EvalEvent>());
+        Assert.Empty(log.Losses);
+        Assert.False(File.Exists(folder.File("out/ckpt.safetensors")));
+    }
+
+    [Fact]
+    public void Run_Finished_LeavesTheModelThatTheCheckpointHolds()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        Train(config);
+
+        using var checkpoint = Checkpoint.Open(folder.File("out/ckpt.safetensors"));
+        using var model = ModelBinFile.Open(folder.File("out/model.bin"));
+        Assert.Equal(config.Model, checkpoint.Config);
+        Assert.Equal(config, checkpoint.TrainConfig);
+        Assert.Equal(20, checkpoint.State.Iteration);
+        var fromCheckpoint = new float[32 * 16];
+        var fromModel = new float[32 * 16];
+        checkpoint.Read("tok_embeddings.weight", fromCheckpoint);
+        model.Read("tok_embeddings.weight", fromModel);
+        Assert.Equal(fromCheckpoint, fromModel);
+        Assert.True(File.Exists(folder.File("out/config.json")));
+    }
+
+    [Fact]
+    public void Run_AccumulatedMicroBatches_AreTheLargeBatch()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder, "a") with { Dropout = 0, MaxIters = 5 };
+        var accumulated = Train(config with { BatchSize = 2, GradientAccumulationSteps = 4 });
+        var whole = Train(config with { BatchSize = 8, GradientAccumulationSteps = 1, OutDir = folder.File("b") });
+
+        // The same sequences, summed in another order: float32 rounding, which a few updates hardly raise.
+        Assert.All(accumulated.Losses.Zip(whole.Losses), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
+    }
+
+    [Fact]
+    public void Trainer_NoShards_SaysWhichCommandsMakeThem()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder) with { DataDir = folder.File("nowhere"), Dataset = "sample", VocabSize = 512 };
+
+        var error = Assert.Throws<InvalidDataException>(() => new Trainer(config));
+        Assert.Equal($"{folder.File("nowhere/sample/tok512")}: no pretokenised shards. Make them: llamafs data sample, then "
+            + "llamafs data train_vocab --vocab_size=512 --dataset=sample, then llamafs data pretokenize --vocab_size=512 --dataset=sample", error.Message);
+    }
+
+    [Fact]
+    public void Trainer_OneShard_SaysThatItNeedsTwo()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        File.Delete(folder.File("data/tok32/data01.bin"));
+        File.Delete(folder.File("data/tok32/data02.bin"));
+
+        var error = Assert.Throws<InvalidDataException>(() => new Trainer(config));
+        Assert.Contains("the only shard, but training needs two", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Trainer_ResumedWithAnotherShape_IsRefused()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        Train(config);
+
+        var error = Assert.Throws<InvalidDataException>(() => new Trainer(config with { InitFrom = "resume", NLayers = 3 }));
+        Assert.Contains("another shape than the options ask for", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_LossThatDiverges_StopsAndKeepsTheCheckpoint()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        Train(config);
+        var before = File.ReadAllBytes(folder.File("out/ckpt.safetensors"));
+
+        using var trainer = new Trainer(config with { InitFrom = "resume", MaxIters = 60, LearningRate = 1e30, GradClip = 0, WarmupIters = 0, DecayLr = false });
+        var error = Assert.Throws<InvalidDataException>(() => trainer.Run());
+        Assert.Contains("the checkpoint of update 20 is kept", error.Message, StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllBytes(folder.File("out/ckpt.safetensors")));
+    }
+
+    [Fact]
+    public void Run_ThousandUpdates_KeepsMemoryFlat()
+    {
+        using var folder = new TempFolder();
+        using var trainer = new Trainer(TinyRun.Create(folder) with { MaxIters = 1300, EvalInterval = 300, EvalIters = 1, LogInterval = 100, NLayers = 1, GradientAccumulationSteps = 1 }, new MemoryAt(out var sizes));
+        trainer.Run();
+
+        // After 300 updates everything is allocated and compiled. A leak of one (4, 12, 32) tensor an update would add 6 MB.
+        var growth = sizes[1300] - sizes[300];
+        Assert.True(growth < 4 << 20, $"resident memory grew by {growth:N0} bytes in 1,000 updates");
+    }
+
+    private static EventLog Train(TrainingConfig config)
+    {
+        var log = new EventLog();
+        using var trainer = new Trainer(config, log);
+        trainer.Run();
+        return log;
+    }
+
+    /// <summary>A file's bytes, but for the run's folder, which a checkpoint names.</summary>
+    private static string WithoutFolder(TempFolder folder, string run, string file) =>
+        System.Text.Encoding.Latin1.GetString(File.ReadAllBytes(folder.File($"{run}/{file}"))).Replace(folder.File(run), "", StringComparison.Ordinal);
+
+    private sealed class StopAfter(IProgress<TrainingEvent> next, CancellationTokenSource stop, long iteration) : IProgress<TrainingEvent>
+    {
+        public void Report(TrainingEvent value)
+        {
+            next.Report(value);
+            if (value is StepEvent step && step.Iteration == iteration)
+                stop.Cancel();
+        }
+    }
+
+    private sealed class MemoryAt : IProgress<TrainingEvent>
+    {
+        private readonly Dictionary<long, long> _sizes = [];
+
+        public MemoryAt(out IReadOnlyDictionary<long, long> sizes) => sizes = _sizes;
+
+        public void Report(TrainingEvent value)
+        {
+            if (value is not EvalEvent eval)
+                return;
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            _sizes[eval.Iteration] = Environment.WorkingSet;
+        }
+    }
+}
