@@ -8,8 +8,10 @@ internal static class CommandTable
 {
     private static readonly (string Name, Func<Command> Create)[] Commands =
     [
-        ("data", DataCommand.Create),
         ("quickstart", QuickstartCommand.Create),
+        ("data", DataCommand.Create),
+        ("train", TrainCommand.Create),
+        ("sample", SampleCommand.Create),
         ("export", ExportCommand.Create),
         ("export-tokenizer", ExportTokenizerCommand.Create),
         ("run", RunCommand.Create),

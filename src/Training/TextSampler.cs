@@ -6,15 +6,31 @@ using static TorchSharp.torch;
 namespace LlamaFullstack.Training;
 
 /// <summary>Model and prompt → tokens, one after the other, as llama2.c's sample.py. Knows nothing about text.</summary>
-/// <param name="model">The model.</param>
-/// <param name="temperature">Below 1 likely tokens become likelier; 0 always takes the likeliest.</param>
-/// <param name="topK">Only that many of the likeliest tokens are drawn from; 0 draws from all.</param>
 /// <remarks>
 /// As the engine does, and unlike sample.py, it ends where the model begins another text (BOS) or ends this one (EOS). Beyond max_seq_len,
-/// as there, the oldest tokens are forgotten. The draws come from torch's generator: seed it first.
+/// as there, the oldest tokens are forgotten.
 /// </remarks>
-public sealed class TextSampler(Transformer model, double temperature, int topK)
+public sealed class TextSampler
 {
+    private readonly Transformer _model;
+    private readonly double _temperature;
+    private readonly int _topK;
+
+    /// <summary>Seeds torch's generator, which all draws come from.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="temperature">Below 1 likely tokens become likelier; 0 always takes the likeliest.</param>
+    /// <param name="topK">Only that many of the likeliest tokens are drawn from; 0 draws from all.</param>
+    /// <param name="seed">Decides what is drawn.</param>
+    public TextSampler(Transformer model, double temperature, int topK, long seed)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(temperature);
+        ArgumentOutOfRangeException.ThrowIfNegative(topK);
+        _model = model;
+        _temperature = temperature;
+        _topK = topK;
+        manual_seed(seed);
+    }
+
     /// <summary>Goes on from a prompt.</summary>
     /// <param name="prompt">Token ids, BOS first.</param>
     /// <param name="maxNewTokens">The most tokens to add.</param>
@@ -22,16 +38,16 @@ public sealed class TextSampler(Transformer model, double temperature, int topK)
     public IEnumerable<int> Generate(IReadOnlyList<int> prompt, int maxNewTokens)
     {
         ArgumentOutOfRangeException.ThrowIfZero(prompt.Count);
-        model.eval();
-        using var cache = model.NewCache();
+        _model.eval();
+        using var cache = _model.NewCache();
         List<long> context = [.. prompt];
         var read = 0;
         for (var i = 0; i < maxNewTokens; i++)
         {
-            if (context.Count > model.Config.MaxSeqLen)
+            if (context.Count > _model.Config.MaxSeqLen)
             {
                 // Every token moves to another position, so all keys change.
-                context.RemoveRange(0, context.Count - model.Config.MaxSeqLen);
+                context.RemoveRange(0, context.Count - _model.Config.MaxSeqLen);
                 cache.Clear();
                 read = 0;
             }
@@ -48,13 +64,13 @@ public sealed class TextSampler(Transformer model, double temperature, int topK)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        var logits = model.NextLogits(tokens, cache);
-        if (temperature == 0)
+        var logits = _model.NextLogits(tokens, cache);
+        if (_temperature == 0)
             return (int)logits.argmax(-1).ToInt64();
-        logits /= temperature;
-        if (topK > 0 && topK < logits.shape[1])
+        logits /= _temperature;
+        if (_topK > 0 && _topK < logits.shape[1])
         {
-            var least = topk(logits, topK, dim: -1).values.narrow(-1, topK - 1, 1);
+            var least = topk(logits, _topK, dim: -1).values.narrow(-1, _topK - 1, 1);
             logits = logits.masked_fill(logits < least, double.NegativeInfinity);
         }
         return (int)multinomial(nn.functional.softmax(logits, dim: -1), 1).ToInt64();

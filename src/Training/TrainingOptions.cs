@@ -77,6 +77,35 @@ public static class TrainingOptions
         ["110M"] = """{ "dim": 768, "n_layers": 12, "n_heads": 12, "n_kv_heads": 12, "max_seq_len": 1024, "batch_size": 32, "dropout": 0.1 }""",
     };
 
+    /// <summary>
+    /// Puts a configuration together: defaults (for a run that is resumed, its checkpoint's configuration), then a preset, then a config
+    /// file, then single values.
+    /// </summary>
+    /// <param name="preset">One of <see cref="Presets"/>, or null.</param>
+    /// <param name="configFile">A JSON file of options, or null.</param>
+    /// <param name="values">Option names and values.</param>
+    /// <exception cref="ArgumentException">A value is wrong; the message names its option.</exception>
+    /// <exception cref="InvalidDataException">The config file or the checkpoint is wrong.</exception>
+    /// <exception cref="IOException">The config file or the checkpoint cannot be read.</exception>
+    public static TrainingConfig Resolve(string? preset, string? configFile, IReadOnlyCollection<(string Name, string Value)> values)
+    {
+        TrainingConfig Layered(TrainingConfig config)
+        {
+            if (preset is not null)
+                config = config.WithPreset(preset);
+            if (configFile is not null)
+                config = config.WithJson(File.ReadAllText(configFile), configFile);
+            return values.Aggregate(config, (so, value) => so.With(value.Name, value.Value));
+        }
+        var config = Layered(new TrainingConfig());
+        if (config.InitFrom == "resume")
+        {
+            using var checkpoint = Checkpoint.Open(Path.Combine(config.OutDir, Checkpoint.FileName));
+            config = Layered(checkpoint.TrainConfig with { OutDir = config.OutDir });
+        }
+        return config.FindProblem() is { } problem ? throw new ArgumentException(problem) : config;
+    }
+
     /// <summary>Takes over a preset.</summary>
     /// <exception cref="ArgumentException">There is no such preset.</exception>
     public static TrainingConfig WithPreset(this TrainingConfig config, string preset) =>

@@ -130,10 +130,5 @@ public sealed class BatchLoader : IDisposable
     }
 
     /// <summary>A seed of its own for each pass (shard -1) and each shard in it.</summary>
-    private ulong Mix(long pass, int shard)
-    {
-        var mix = new SplitMix64(_seed);
-        mix = new SplitMix64(mix.Next() ^ (ulong)pass);
-        return mix.Next() ^ (ulong)(shard + 1);
-    }
+    private ulong Mix(long pass, int shard) => new SplitMix64(new SplitMix64(_seed).Next() ^ (ulong)pass).Next() ^ (ulong)(shard + 1);
 }

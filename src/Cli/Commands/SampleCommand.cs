@@ -1,0 +1,94 @@
+using System.CommandLine;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core.Tokenization;
+using LlamaFullstack.Training;
+using LlamaFullstack.Training.Model;
+using LlamaFullstack.Training.Native;
+
+namespace LlamaFullstack.Cli.Commands;
+
+/// <summary>llamafs sample: a checkpoint → text, in torch. The engine (llamafs run) does the same faster.</summary>
+internal static class SampleCommand
+{
+    private const string FilePrefix = "FILE:";
+
+    private sealed record Settings(
+        string Checkpoint, string Start, int NumSamples, int MaxNewTokens, double Temperature, int TopK, string Tokenizer, long Seed, string? Device, string Dtype);
+
+    public static Command Create()
+    {
+        var checkpoint = Options.Create("--checkpoint", "A checkpoint, or a model .bin file.", "out/ckpt.safetensors");
+        var start = Options.Create("--start", "What the text begins with; FILE:prompt.txt reads it from a file.", "");
+        var numSamples = Options.Create("--num_samples", "Texts to write.", 1);
+        var maxNewTokens = Options.Create("--max_new_tokens", "The most tokens of a text.", 100);
+        var temperature = Options.Create("--temperature", "How freely to choose; 0 always takes the likeliest token.", 1.0);
+        var topK = Options.Create("--top_k", "Choose among that many of the likeliest tokens; 0 among all.", 300);
+        var tokenizer = Options.Create("--tokenizer", "tokenizer.bin or sentencepiece .model; else tokenizer.bin beside the checkpoint, else here.", "", "-z");
+        var seed = Options.Create("--seed", "Decides what is drawn.", 1337L);
+        var device = Options.CreateWithoutDefault<string?>("--device", "cpu, cuda or cuda:N. [default: cuda where there is one, else cpu]");
+        var dtype = Options.Create("--dtype", "float32 or bfloat16.", "float32");
+        var command = new Command("sample", "Write text with a model in torch, as llama2.c's sample.py.")
+            { checkpoint, start, numSamples, maxNewTokens, temperature, topK, tokenizer, seed, device, dtype };
+        command.SetAction((parsed, cancellation) => Task.FromResult(Sample(new Settings(
+            parsed.GetValue(checkpoint)!, parsed.GetValue(start)!, parsed.GetValue(numSamples), parsed.GetValue(maxNewTokens), parsed.GetValue(temperature),
+            parsed.GetValue(topK), parsed.GetValue(tokenizer)!, parsed.GetValue(seed), parsed.GetValue(device), parsed.GetValue(dtype)!), cancellation)));
+        return command;
+    }
+
+    private static int Sample(Settings settings, CancellationToken cancellation)
+    {
+        if (settings.NumSamples < 1)
+            throw new UsageException($"--num_samples {settings.NumSamples}: must be at least 1.");
+        if (settings.MaxNewTokens < 0)
+            throw new UsageException($"--max_new_tokens {settings.MaxNewTokens}: must not be negative.");
+        if (!(settings.Temperature >= 0))
+            throw new UsageException($"--temperature {settings.Temperature}: must not be negative.");
+        if (settings.TopK < 0)
+            throw new UsageException($"--top_k {settings.TopK}: must not be negative; 0 chooses among all tokens.");
+
+        TorchRuntime.Load();
+        using var model = SavedModel.Load(settings.Checkpoint, ModelPlacement.Choose(settings.Device, settings.Dtype));
+        var tokenizer = new Tokenizer(FindVocabulary(settings, model.Config.VocabSize));
+        var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? File.ReadAllText(settings.Start[FilePrefix.Length..]) : settings.Start;
+        var prompt = tokenizer.Encode(text, bos: true);
+        var sampler = new TextSampler(model, settings.Temperature, settings.TopK, settings.Seed);
+        using var output = Console.OpenStandardOutput();
+        for (var sample = 0; sample < settings.NumSamples; sample++)
+        {
+            if (sample > 0)
+                output.Write("---------------\n"u8);
+            Write(output, tokenizer, prompt, sampler.Generate(prompt, settings.MaxNewTokens), cancellation);
+        }
+        return 0;
+    }
+
+    /// <summary>Writes the prompt and then each token as it comes.</summary>
+    private static void Write(Stream output, Tokenizer tokenizer, int[] prompt, IEnumerable<int> tokens, CancellationToken cancellation)
+    {
+        var characters = new Utf8Stream();
+        var previous = prompt[0];
+        foreach (var token in prompt.Skip(1).Concat(tokens))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            output.Write(characters.Push(tokenizer.Decode(previous, token)));
+            output.Flush();
+            previous = token;
+        }
+        output.Write(characters.Flush());
+        output.Write("\n"u8);
+    }
+
+    private static Vocabulary FindVocabulary(Settings settings, int vocabSize)
+    {
+        var beside = Path.Combine(Path.GetDirectoryName(settings.Checkpoint) ?? "", "tokenizer.bin");
+        var path = settings.Tokenizer.Length > 0 ? settings.Tokenizer
+            : File.Exists(beside) ? beside
+            : File.Exists("tokenizer.bin") ? "tokenizer.bin"
+            : throw new FileNotFoundException($"{beside}: no tokenizer there, nor ./tokenizer.bin. Name it with --tokenizer.");
+        if (Path.GetExtension(path) != ".model")
+            return TokenizerBin.Read(path, settings.Checkpoint, vocabSize);
+        var vocabulary = SentencePieceModel.Read(path).Vocabulary;
+        return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
+            $"{path}: has {vocabulary.Count:N0} tokens, but {settings.Checkpoint} was trained with {vocabSize:N0}. Name the model's own tokenizer with --tokenizer.");
+    }
+}
