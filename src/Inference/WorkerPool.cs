@@ -13,8 +13,11 @@ internal sealed unsafe class WorkerPool : IDisposable
     // Two cache lines: processors fetch lines in pairs, and a shared one would bounce between cores at every barrier.
     private const int Stride = 128 / sizeof(long);
 
-    // About 20 µs of pauses cover a barrier; 1,000 yields, some 300 µs, cover the sampling between two tokens. After that, sleep.
-    private const int Pauses = 1000;
+    // Some microseconds of pauses cover the wait at a barrier on a quiet machine. Whoever is not there by then may have lost its core to
+    // another program or to us: to spin on could be what keeps it off, a time slice at each barrier. A yield costs little where nobody waits.
+    private const int Pauses = 100;
+
+    // Between two tokens, some 300 µs of yields cover the caller's sampling and writing. Then sleep.
     private const int Yields = 1000;
 
     private readonly Thread[] _threads;
@@ -70,7 +73,7 @@ internal sealed unsafe class WorkerPool : IDisposable
         Volatile.Write(ref _arrived[worker * Stride], phase);
         for (var other = 0; other < Workers; other++)
             for (var tries = 0; Volatile.Read(ref _arrived[other * Stride]) < phase; tries++)
-                Relax(tries);
+                PauseOrYield(tries);
     }
 
     /// <summary>Ends the threads. No job may be running.</summary>
@@ -112,7 +115,7 @@ internal sealed unsafe class WorkerPool : IDisposable
         {
             if (Volatile.Read(ref _round) != done)
                 return;
-            Relax(tries);
+            PauseOrYield(tries);
         }
         lock (_gate)
         {
@@ -123,8 +126,7 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
     }
 
-    // Yielding matters where threads outnumber cores: whoever is waited for may not be running.
-    private static void Relax(int tries)
+    private static void PauseOrYield(int tries)
     {
         if (tries >= Pauses)
             Thread.Yield();

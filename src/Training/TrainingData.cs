@@ -1,5 +1,6 @@
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Loading;
+using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Training;
 
@@ -18,10 +19,11 @@ internal sealed class TrainingData : IDisposable
         var shards = folder.TokenShards(config.DataVocabSize);
         if (shards.Count == 0)
             throw new InvalidDataException(
-                $"{folder.Tokens(config.DataVocabSize)}: no pretokenised shards. Make them: {Commands(folder, config)}");
+                $"{folder.Tokens(config.DataVocabSize)}: no pretokenised shards. Make them: {Commands(folder, config.DataVocabSize)}");
         if (shards.Count == 1)
             throw new InvalidDataException(
                 $"{shards[0]}: the only shard, but training needs two: the first one validates and the others train. Add a shard of stories to {folder.Stories} and pretokenise it.");
+        TokenManifest.Read(folder.Tokens(config.DataVocabSize))?.Check(folder.Tokens(config.DataVocabSize), folder.TokenizerModel(config.DataVocabSize));
         BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed);
         _train = Open([.. shards.Skip(1)], config.Seed);
         EvalTrain = Open([.. shards.Skip(1)], Evaluation.Seed);
@@ -67,13 +69,14 @@ internal sealed class TrainingData : IDisposable
         EvalVal.Dispose();
     }
 
-    private static string Commands(DataFolder folder, TrainingConfig config)
+    private static string Commands(DataFolder folder, int vocabSize)
     {
-        var dataset = config.Dataset == DataFolder.TinyStories ? "" : $" --dataset={config.Dataset}";
-        var stories = config.Dataset == DataFolder.Sample ? "llamafs data sample" : "llamafs data download";
-        var vocabulary = config.DataVocabSize == 0 || File.Exists(folder.TokenizerBin(config.DataVocabSize))
-            ? "" : $"llamafs data train_vocab --vocab_size={config.DataVocabSize}{dataset}, then ";
-        return (folder.StoryShards().Count > 0 ? "" : $"{stories}, then ")
-            + vocabulary + $"llamafs data pretokenize --vocab_size={config.DataVocabSize}{dataset}";
+        var commands = new List<string>();
+        if (folder.StoryShards().Count == 0)
+            commands.Add(folder.StoriesCommand);
+        if (vocabSize != 0 && !File.Exists(folder.TokenizerModel(vocabSize)))
+            commands.Add(folder.VocabularyCommand(vocabSize));
+        commands.Add(folder.PretokenizeCommand(vocabSize));
+        return string.Join(", then ", commands);
     }
 }

@@ -90,6 +90,14 @@ public sealed class LlamaCheckpointPtTests : IDisposable
     }
 
     [Fact]
+    public void Open_ClassifierOfEndlessEmptyRows_IsRefusedByItsShape()
+    {
+        var tiny = new TinyCheckpoint();
+        tiny.Replace(TensorNames.Output, [], 1L << 60, 0);
+        AssertRefused(tiny.ToArray(), "output.weight has the shape (1152921504606846976, 0), expected (300, 8) from the configuration.");
+    }
+
+    [Fact]
     public void Open_TensorThatTheModelDoesNotHave_IsNamed()
     {
         var tiny = new TinyCheckpoint();

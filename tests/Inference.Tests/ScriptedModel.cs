@@ -19,7 +19,13 @@ internal sealed class ScriptedModel : IDisposable
     {
         var config = new LlamaConfig
         {
-            Dim = 512, HiddenDim = 2, NLayers = 1, NHeads = 1, NKvHeads = 1, VocabSize = VocabSize, MaxSeqLen = contextLength,
+            Dim = 512,
+            HiddenDim = 2,
+            NLayers = 1,
+            NHeads = 1,
+            NKvHeads = 1,
+            VocabSize = VocabSize,
+            MaxSeqLen = contextLength,
         };
         var weights = new RandomModel(config, sharedClassifier: false, seed: 1);
         Array.Clear(weights[TensorNames.Wo(0)]);

@@ -26,7 +26,7 @@ public sealed class WorkerPoolTests
                 pool.Barrier(worker);
             }
         }
-        for (round = 1; round <= 200; round++)
+        for (round = 1; round <= 50; round++)
             pool.Run(Job);
         Assert.Equal(0, mistakes);
     }

@@ -114,8 +114,10 @@ public sealed class TrainerTests
         var config = TinyRun.Create(folder) with { DataDir = folder.File("nowhere"), Dataset = "sample", VocabSize = 512 };
 
         var error = Assert.Throws<InvalidDataException>(() => new Trainer(config));
-        Assert.Equal($"{folder.File("nowhere/sample/tok512")}: no pretokenised shards. Make them: llamafs data sample, then "
-            + "llamafs data train_vocab --vocab_size=512 --dataset=sample, then llamafs data pretokenize --vocab_size=512 --dataset=sample", error.Message);
+        var dataDir = $"--data_dir={folder.File("nowhere")}";
+        Assert.Equal($"{folder.File("nowhere/sample/tok512")}: no pretokenised shards. Make them: llamafs data sample {dataDir}, then "
+            + $"llamafs data train_vocab --vocab_size=512 --dataset=sample {dataDir}, then llamafs data pretokenize --vocab_size=512 --dataset=sample {dataDir}",
+            error.Message);
     }
 
     [Fact]

@@ -13,16 +13,24 @@ internal static class RunCommand
     private const string TokenizerName = "tokenizer.bin";
     private const float DefaultTopP = 0.9f;
 
-    private static readonly Argument<string> Model = new("model") { Description = "Model file in llama2.c's format (v0, v1 or v2), such as out/model.bin." };
-    private static readonly Option<float> Temperature = Options.Create("--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0.", 1f, "-t");
-    private static readonly Option<float> TopP = Options.Create("--topp", "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all.", DefaultTopP, "-p");
+    private static readonly Argument<string> Model =
+        new("model") { Description = "Model file in llama2.c's format (v0, v1 or v2), such as out/model.bin." };
+    private static readonly Option<float> Temperature =
+        Options.Create("--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0.", 1f, "-t");
+    private static readonly Option<float> TopP = Options.Create("--topp",
+        "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all.", DefaultTopP, "-p");
     private static readonly Option<ulong> Seed = Options.Create("--seed", "The same seed tells the same story; 0: the time.", 0UL, "-s");
-    private static readonly Option<int> Steps = Options.Create("--steps", "Tokens at most, the prompt's included; 0, or above the model's context: the whole context. Chat has no such limit.", 256, "-n");
-    private static readonly Option<string> Prompt = Options.Create("--prompt", "Text to continue; in chat, the first thing to say.", "", "-i");
-    private static readonly Option<string?> TokenizerPath = Options.CreateWithoutDefault<string?>("--tokenizer", $"Default: {TokenizerName} beside the model, else in this folder.", "-z");
+    private static readonly Option<int> Steps = Options.Create("--steps",
+        "Tokens at most, the prompt's included; 0, or above the model's context: the whole context. Chat has no such limit.", 256, "-n");
+    private static readonly Option<string> Prompt =
+        Options.Create("--prompt", "Text to continue; in chat, the first thing to say.", "", "-i");
+    private static readonly Option<string?> TokenizerPath =
+        Options.CreateWithoutDefault<string?>("--tokenizer", $"Default: {TokenizerName} beside the model, else in this folder.", "-z");
     private static readonly Option<string> Mode = Options.Create("--mode", "generate or chat.", "generate", "-m");
-    private static readonly Option<string?> SystemPrompt = Options.CreateWithoutDefault<string?>("--system_prompt", "What a chat model is told before the conversation.", "-y");
-    private static readonly Option<int?> Threads = Options.CreateWithoutDefault<int?>("--threads", "Default: the processor's cores, fewer for a small model.", "-j");
+    private static readonly Option<string?> SystemPrompt =
+        Options.CreateWithoutDefault<string?>("--system_prompt", "What a chat model is told before the conversation.", "-y");
+    private static readonly Option<int?> Threads =
+        Options.CreateWithoutDefault<int?>("--threads", "Default: the processor's cores, fewer for a small model.", "-j");
 
     public static Command Create()
     {

@@ -31,6 +31,10 @@ public static class ModelBinWriter
     {
         var header = MakeHeader(source, version, groupSize);
         var layout = new ModelBinLayout(header);
+        // One set of buffers serves every tensor: new ones for each cost a third more memory, and a page fault for every 4 KB.
+        var values = new float[layout.Sections.Max(section => section.Tensor.Length)];
+        var quantized = new sbyte[header.GroupSize == 0 ? 0 : values.Length];
+        var scales = new float[header.GroupSize == 0 ? 0 : values.Length / header.GroupSize];
         AtomicFile.Write(path, file =>
         {
             header.Write(file);
@@ -38,10 +42,11 @@ public static class ModelBinWriter
             {
                 cancellation.ThrowIfCancellationRequested();
                 var section = layout.Sections[i];
-                var values = ReadSection(source, section.Tensor);
+                var length = (int)section.Tensor.Length;
+                ReadSection(source, section.Tensor, values.AsSpan(0, length));
                 var (maxError, meanError) = section.IsQuantized
-                    ? WriteInt8(file, values, section, path)
-                    : WriteFloat32(file, values);
+                    ? WriteInt8(file, values.AsSpan(0, length), quantized.AsSpan(0, length), scales.AsSpan(0, length / section.GroupSize), section, path)
+                    : WriteFloat32(file, values.AsSpan(0, length));
                 progress?.Report(new TensorWritten(i, layout.Sections.Count, section.Tensor, maxError, meanError));
             }
         });
@@ -73,30 +78,36 @@ public static class ModelBinWriter
         return new ModelBinHeader(version, config, source.SharedClassifier, chosen);
     }
 
-    private static float[] ReadSection(ITensorSource source, TensorShape tensor)
+    private static void ReadSection(ITensorSource source, TensorShape tensor, Span<float> values)
     {
-        var values = new float[tensor.Length];
         if (tensor.Name is ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin)
             RopeTable.Fill(values, source.Config, tensor.Name == ModelBinLayout.FreqsCos ? RopeTable.Cos : RopeTable.Sin);
         else
             source.Read(tensor.Name, values);
-        return values;
     }
 
-    private static (float Max, double Mean) WriteFloat32(FileStream file, float[] values)
+    private static (float Max, double Mean) WriteFloat32(FileStream file, ReadOnlySpan<float> values)
     {
-        file.Write(MemoryMarshal.AsBytes(values.AsSpan()));
+        WriteFloats(file, values);
         return default;
     }
 
-    private static (float Max, double Mean) WriteInt8(FileStream file, float[] values, ModelBinSection section, string path)
+    private static (float Max, double Mean) WriteInt8(
+        FileStream file, ReadOnlySpan<float> values, Span<sbyte> quantized, Span<float> scales, ModelBinSection section, string path)
     {
-        var quantized = new sbyte[values.Length];
-        var scales = new float[values.Length / section.GroupSize];
         if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, scales))
             throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, which int8 cannot hold.");
-        file.Write(MemoryMarshal.AsBytes(quantized.AsSpan()));
-        file.Write(MemoryMarshal.AsBytes(scales.AsSpan()));
+        file.Write(MemoryMarshal.AsBytes(quantized));
+        WriteFloats(file, scales);
         return Int8Groups.Error(values, quantized, scales, section.GroupSize);
+    }
+
+    // In parts, since the bytes of a large tensor are more than a span can hold (2 GB).
+    private static void WriteFloats(FileStream file, ReadOnlySpan<float> values)
+    {
+        const int Part = 1 << 20;
+        for (; values.Length > Part; values = values[Part..])
+            file.Write(MemoryMarshal.AsBytes(values[..Part]));
+        file.Write(MemoryMarshal.AsBytes(values));
     }
 }

@@ -49,11 +49,17 @@ public static class Int8Groups
     {
         var max = 0f;
         var sum = 0.0;
-        for (var i = 0; i < values.Length; i++)
+        for (var group = 0; group < scales.Length; group++)
         {
-            var error = Math.Abs(values[i] - quantized[i] * scales[i / groupSize]);
-            max = Math.Max(max, error);
-            sum += error;
+            var scale = scales[group];
+            var q = quantized.Slice(group * groupSize, groupSize);
+            var w = values.Slice(group * groupSize, groupSize);
+            for (var i = 0; i < w.Length; i++)
+            {
+                var error = Math.Abs(w[i] - q[i] * scale);
+                max = Math.Max(max, error);
+                sum += error;
+            }
         }
         return (max, values.Length == 0 ? 0 : sum / values.Length);
     }

@@ -237,7 +237,7 @@ internal static class SamplePlots
             ride {his} bike; We can bake cookies; They mixed the flour, the butter and the sugar. Soon the whole house smelled sweet
             swim in the lake; We can make paper boats; They folded ten paper boats and let them float in the bathtub
             look for shells; We can paint pictures; {Hero} painted a big yellow sun, a green hill and a house with a red door
-            play in the garden; We can put on a play; {Hero} wore a paper crown and was the king of the house. Everyone clapped
+            play in the garden; We can put on a play; {Hero} wore a paper crown and sang a funny song. Everyone clapped
             climb the big hill; We can build a castle out of boxes; They put the boxes on top of each other and made a door and two windows
             """,
             """

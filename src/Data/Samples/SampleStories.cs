@@ -1,5 +1,8 @@
 // The sample dataset's text: short, simple stories that need no download and no licence but this project's own.
 
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+
 namespace LlamaFullstack.Data.Samples;
 
 /// <summary>Makes short stories in simple words, no two the same.</summary>
@@ -14,12 +17,14 @@ public static class SampleStories
     {
         var random = new SplitMix64(seed);
         var teller = new StoryTeller(random);
-        var told = new HashSet<string>(StringComparer.Ordinal);
+        var told = new HashSet<UInt128>();      // of what was told only the hash is kept: 16 bytes a story
         while (true)
         {
             var story = teller.Tell(SamplePlots.All[random.Below(SamplePlots.All.Length)]);
-            if (told.Add(story))
+            if (told.Add(Hash(story)))
                 yield return story;
         }
     }
+
+    private static UInt128 Hash(string story) => MemoryMarshal.Read<UInt128>(SHA256.HashData(MemoryMarshal.AsBytes(story.AsSpan())));
 }

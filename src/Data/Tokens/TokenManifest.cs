@@ -64,14 +64,14 @@ public sealed record TokenManifest(
 
     /// <summary>Checks that a folder's shards are all there, and made with the tokenizer that is to be trained with.</summary>
     /// <param name="folder">The folder of the shards, which the manifest was read from.</param>
-    /// <param name="tokenizerModel">The tokenizer's .model file.</param>
+    /// <param name="tokenizerModel">The tokenizer's .model file. Where it is gone, the shards are taken to be right.</param>
     /// <exception cref="InvalidDataException">The tokenizer is another one, or a shard is missing, not finished, not listed, or of another size.</exception>
     public void Check(string folder, string tokenizerModel)
     {
         var manifest = Path.Combine(folder, FileName);
         if (Dtype != UInt16)
             throw new InvalidDataException($"{manifest}: tokens are stored as {Dtype}, but only {UInt16} can be read.");
-        if (Sha256(tokenizerModel) != TokenizerSha256)
+        if (File.Exists(tokenizerModel) && Sha256(tokenizerModel) != TokenizerSha256)
             throw new InvalidDataException($"{manifest}: the shards were made with another tokenizer than {tokenizerModel} is now. Pretokenise again.");
         if (!Complete)
             throw new InvalidDataException($"{manifest}: pretokenising was stopped after {Shards.Count} shards. Run it again to finish.");

@@ -12,17 +12,15 @@ internal sealed class Alphabet
 
     private const int CodePoints = 0x110000;
 
-    private readonly int[] _indexOf = new int[CodePoints];
+    private readonly int[] _places = new int[CodePoints]; // 1 + the index of a character that has a piece, else 0
 
     /// <summary>Counts the characters of the words and keeps the most frequent ones until they cover enough of the text.</summary>
     public Alphabet(WordTable words, float coverage)
     {
-        Array.Fill(_indexOf, -1);
-        var counts = CountCharacters(words);
-        var total = counts.Sum();
-        var seen = Enumerable.Range(0, CodePoints).Where(c => counts[c] > 0).OrderByDescending(c => counts[c]).ThenBy(c => c);
+        var (counts, characters) = CountCharacters(words);
+        var total = characters.Sum(character => counts[character]);
         var covered = 0L;
-        foreach (var character in seen)
+        foreach (var character in characters.OrderByDescending(character => counts[character]).ThenBy(character => character))
         {
             // In float32, as in sentencepiece: in a large text the rarest characters fall out even at a coverage of 1.
             if ((float)((double)covered / total) >= coverage)
@@ -33,8 +31,8 @@ internal sealed class Alphabet
             covered += counts[character];
             if (character == '\t')
                 continue; // stands for what must not merge
-            _indexOf[character] = Characters.Count;
             Characters.Add(new Rune(character));
+            _places[character] = Characters.Count;
         }
     }
 
@@ -45,21 +43,31 @@ internal sealed class Alphabet
     public int DroppedCharacters { get; }
 
     /// <summary>The index of a character in <see cref="Characters"/>; -1 if it has no piece.</summary>
-    public int IndexOf(int codePoint) => _indexOf[codePoint];
+    public int IndexOf(int codePoint) => _places[codePoint] - 1;
 
-    private static long[] CountCharacters(WordTable words)
+    // The counts by code point, and the code points that occur. NUL is not counted at all, as in sentencepiece.
+    private static (long[] Counts, List<int> Characters) CountCharacters(WordTable words)
     {
         var counts = new long[CodePoints];
+        var characters = new List<int>();
         for (var slot = 0; slot < words.Capacity; slot++)
         {
             var count = words.CountAt(slot);
             if (count == 0)
                 continue;
-            counts[Space] += count;
+            Count(Space, count); // the first space of every word, which its key leaves out
             foreach (var character in new WordCharacters(words.KeyAt(slot)))
-                counts[character] += count;
+                Count(character, count);
         }
-        counts[0] = 0; // sentencepiece does not count NUL at all
-        return counts;
+        return (counts, characters);
+
+        void Count(int character, long count)
+        {
+            if (character == 0)
+                return;
+            if (counts[character] == 0)
+                characters.Add(character);
+            counts[character] += count;
+        }
     }
 }

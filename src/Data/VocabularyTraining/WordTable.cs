@@ -20,7 +20,7 @@ internal sealed class WordTable
 
     private readonly List<byte[]> _pages = [];
     private int _pageUsed = PageBytes;
-    private Slot[] _slots = new Slot[1 << 12];
+    private Slot[] _slots = new Slot[1 << 10];
 
     /// <summary>Number of distinct keys.</summary>
     public int Count { get; private set; }

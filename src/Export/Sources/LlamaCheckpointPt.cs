@@ -21,9 +21,11 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
             throw Bad("not a checkpoint of llama2.c: a PyTorch file without 'model' and 'model_args'");
         CollectTensors(model as PickleDict ?? throw Bad("model is not a dictionary of weights"));
         Config = ReadConfig(modelArgs as PickleDict ?? throw Bad("model_args is not a dictionary"));
-        SharedClassifier = IsClassifierShared();
-        TensorCheck.Shapes(file.Path, Config, SharedClassifier, name => _tensors.GetValueOrDefault(name)?.Shape);
+        var hasClassifier = _tensors.ContainsKey(TensorNames.Output);
+        TensorCheck.Shapes(file.Path, Config, sharedClassifier: !hasClassifier, name => _tensors.GetValueOrDefault(name)?.Shape);
         CheckNames();
+        // As export.py decides it (torch.equal); a classifier that is not in the file is the embedding.
+        SharedClassifier = !hasClassifier || AreEqual(_tensors[TensorNames.Output], _tensors[TensorNames.TokEmbeddings]);
     }
 
     /// <inheritdoc/>
@@ -102,20 +104,12 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
         _ => throw Bad($"{name} of model_args is not a number"),
     };
 
-    // torch.equal of the two, as in export.py; a classifier that is not in the file is the embedding.
-    private bool IsClassifierShared()
+    // Of two matrices of the same shape.
+    private bool AreEqual(TorchTensor a, TorchTensor b)
     {
-        if (!_tensors.TryGetValue(TensorNames.Output, out var output))
+        if (a.IsSameView(b))
             return true;
-        var embedding = Find(TensorNames.TokEmbeddings);
-        return output.IsSameView(embedding) || (output.Shape.SequenceEqual(embedding.Shape) && HaveEqualRows(output, embedding));
-    }
-
-    private bool HaveEqualRows(TorchTensor a, TorchTensor b)
-    {
-        if (a.Shape.Count != 2 || a.Shape[1] > Config.Dim)
-            return false;
-        Span<float> rowOfA = new float[a.Shape[1]], rowOfB = new float[a.Shape[1]];
+        Span<float> rowOfA = new float[a.Shape[1]], rowOfB = new float[b.Shape[1]];
         for (var row = 0L; row < a.Shape[0]; row++)
         {
             _file.Read(a.Row(row), rowOfA);

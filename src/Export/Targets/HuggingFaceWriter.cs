@@ -34,6 +34,8 @@ public static class HuggingFaceWriter
         var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
         var shards = Split(tensors, shardLength);
         Directory.CreateDirectory(folder);
+        var values = new float[tensors.Max(tensor => tensor.Length)];
+        var permuted = new float[(long)source.Config.Dim * source.Config.Dim]; // of wq, the largest tensor whose rows change places
         var written = 0;
         var weightMap = new Dictionary<string, string>();
         for (var i = 0; i < shards.Count; i++)
@@ -46,7 +48,7 @@ public static class HuggingFaceWriter
                 {
                     cancellation.ThrowIfCancellationRequested();
                     var tensor = byName[entry.Name];
-                    stream.Write(MemoryMarshal.AsBytes(ReadInTheirOrder(source, tensor).AsSpan()));
+                    stream.Write(MemoryMarshal.AsBytes(ReadInTheirOrder(source, tensor, values, permuted)));
                     weightMap.Add(entry.Name, name);
                     progress?.Report(new TensorWritten(written++, tensors.Count, tensor, 0, 0));
                 });
@@ -81,15 +83,14 @@ public static class HuggingFaceWriter
         return shards;
     }
 
-    private static float[] ReadInTheirOrder(ITensorSource source, TensorShape tensor)
+    private static ReadOnlySpan<float> ReadInTheirOrder(ITensorSource source, TensorShape tensor, float[] values, float[] permuted)
     {
-        var values = new float[tensor.Length];
-        source.Read(tensor.Name, values);
+        var read = values.AsSpan(0, (int)tensor.Length);
+        source.Read(tensor.Name, read);
         if (!HuggingFaceNames.IsPermuted(tensor.Name))
-            return values;
-        var permuted = new float[values.Length];
-        HuggingFaceNames.Permute(values, permuted, source.Config.HeadSize, tensor.Cols);
-        return permuted;
+            return read;
+        HuggingFaceNames.Permute(read, permuted, source.Config.HeadSize, tensor.Cols);
+        return permuted.AsSpan(0, read.Length);
     }
 
     private static IReadOnlyList<long> Dimensions(TensorShape tensor) => tensor.IsVector ? [tensor.Cols] : [tensor.Rows, tensor.Cols];

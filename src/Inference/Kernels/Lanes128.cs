@@ -2,27 +2,32 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Floats = System.Runtime.Intrinsics.Vector128<float>;
 
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>Four numbers at a time: NEON on Arm, SSE on x86.</summary>
-internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
+internal readonly unsafe struct Lanes128 : ILanes<Floats>
 {
-    public static int Count => Vector128<float>.Count;
+    public static int Count => Floats.Count;
 
-    public static Vector128<float> Zero => Vector128<float>.Zero;
+    public static Floats Zero => Floats.Zero;
 
     // 4 lanes of nothing, then 4 of everything: read from index n, the last n lanes are kept.
-    private static ReadOnlySpan<int> Masks => [0, 0, 0, 0, -1, -1, -1, -1];
+    private static ReadOnlySpan<int> Masks =>
+    [
+        0, 0, 0, 0,
+        -1, -1, -1, -1,
+    ];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Load(float* from) => Vector128.Load(from);
+    public static Floats Load(float* from) => Vector128.Load(from);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector128<float> v, float* to) => Vector128.Store(v, to);
+    public static void Store(Floats v, float* to) => Vector128.Store(v, to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreInt8(Vector128<float> v, sbyte* to)
+    public static void StoreInt8(Floats v, sbyte* to)
     {
         var shorts = Vector128.Narrow(Vector128.ConvertToInt32(v), Vector128<int>.Zero);
         Unsafe.WriteUnaligned(to, Vector128.Narrow(shorts, shorts).AsInt32().ToScalar());
@@ -32,53 +37,53 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
     public static void Prefetch(float* address) => Prefetching.Line(address);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
+    public static Floats Broadcast(float value) => Vector128.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
+    public static Floats Add(Floats a, Floats b) => a + b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Subtract(Vector128<float> a, Vector128<float> b) => a - b;
+    public static Floats Subtract(Floats a, Floats b) => a - b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
+    public static Floats Multiply(Floats a, Floats b) => a * b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.MultiplyAddEstimate(a, b, c);
+    public static Floats MultiplyAdd(Floats a, Floats b, Floats c) => Vector128.MultiplyAddEstimate(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Divide(Vector128<float> a, Vector128<float> b) => a / b;
+    public static Floats Divide(Floats a, Floats b) => a / b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Max(Vector128<float> a, Vector128<float> b) => Vector128.Max(a, b);
+    public static Floats Max(Floats a, Floats b) => Vector128.Max(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Min(Vector128<float> a, Vector128<float> b) => Vector128.Min(a, b);
+    public static Floats Min(Floats a, Floats b) => Vector128.Min(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Abs(Vector128<float> v) => Vector128.Abs(v);
+    public static Floats Abs(Floats v) => Vector128.Abs(v);
 
     // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Round(Vector128<float> v) => Vector128.Truncate(v + Vector128.CopySign(Vector128.Create(0.49999997f), v));
+    public static Floats Round(Floats v) => Vector128.Truncate(v + Vector128.CopySign(Vector128.Create(0.49999997f), v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Exp(Vector128<float> v) => Vector128.Exp(v);
+    public static Floats Exp(Floats v) => Vector128.Exp(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> SwapPairs(Vector128<float> v) => Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2));
+    public static Floats SwapPairs(Floats v) => Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> KeepLast(Vector128<float> v, int count) =>
+    public static Floats KeepLast(Floats v, int count) =>
         v & Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(Masks), (nuint)count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector128<float> v) => (v[0] + v[2]) + (v[1] + v[3]);
+    public static float Sum(Floats v) => (v[0] + v[2]) + (v[1] + v[3]);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float MaxLane(Vector128<float> v) => MathF.Max(MathF.Max(v[0], v[1]), MathF.Max(v[2], v[3]));
+    public static float MaxLane(Floats v) => MathF.Max(MathF.Max(v[0], v[1]), MathF.Max(v[2], v[3]));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int IndexOf(Vector128<float> v, float value) =>
+    public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector128.ExtractMostSignificantBits(Vector128.Equals(v, Vector128.Create(value))));
 }

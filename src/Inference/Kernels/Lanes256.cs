@@ -2,27 +2,32 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Floats = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>Eight numbers at a time: AVX2 with FMA.</summary>
-internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
+internal readonly unsafe struct Lanes256 : ILanes<Floats>
 {
-    public static int Count => Vector256<float>.Count;
+    public static int Count => Floats.Count;
 
-    public static Vector256<float> Zero => Vector256<float>.Zero;
+    public static Floats Zero => Floats.Zero;
 
     // 8 lanes of nothing, then 8 of everything: read from index n, the last n lanes are kept.
-    private static ReadOnlySpan<int> Masks => [0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1];
+    private static ReadOnlySpan<int> Masks =>
+    [
+        0, 0, 0, 0, 0, 0, 0, 0,
+        -1, -1, -1, -1, -1, -1, -1, -1,
+    ];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Load(float* from) => Vector256.Load(from);
+    public static Floats Load(float* from) => Vector256.Load(from);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector256<float> v, float* to) => Vector256.Store(v, to);
+    public static void Store(Floats v, float* to) => Vector256.Store(v, to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreInt8(Vector256<float> v, sbyte* to)
+    public static void StoreInt8(Floats v, sbyte* to)
     {
         var integers = Vector256.ConvertToInt32(v);
         var shorts = Vector128.Narrow(integers.GetLower(), integers.GetUpper());
@@ -37,53 +42,53 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Broadcast(float value) => Vector256.Create(value);
+    public static Floats Broadcast(float value) => Vector256.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
+    public static Floats Add(Floats a, Floats b) => a + b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Subtract(Vector256<float> a, Vector256<float> b) => a - b;
+    public static Floats Subtract(Floats a, Floats b) => a - b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Multiply(Vector256<float> a, Vector256<float> b) => a * b;
+    public static Floats Multiply(Floats a, Floats b) => a * b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Vector256.MultiplyAddEstimate(a, b, c);
+    public static Floats MultiplyAdd(Floats a, Floats b, Floats c) => Vector256.MultiplyAddEstimate(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Divide(Vector256<float> a, Vector256<float> b) => a / b;
+    public static Floats Divide(Floats a, Floats b) => a / b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.Max(a, b);
+    public static Floats Max(Floats a, Floats b) => Vector256.Max(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.Min(a, b);
+    public static Floats Min(Floats a, Floats b) => Vector256.Min(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Abs(Vector256<float> v) => Vector256.Abs(v);
+    public static Floats Abs(Floats v) => Vector256.Abs(v);
 
     // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Round(Vector256<float> v) => Vector256.Truncate(v + Vector256.CopySign(Vector256.Create(0.49999997f), v));
+    public static Floats Round(Floats v) => Vector256.Truncate(v + Vector256.CopySign(Vector256.Create(0.49999997f), v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Exp(Vector256<float> v) => Vector256.Exp(v);
+    public static Floats Exp(Floats v) => Vector256.Exp(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> SwapPairs(Vector256<float> v) => Vector256.Shuffle(v, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6));
+    public static Floats SwapPairs(Floats v) => Vector256.Shuffle(v, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> KeepLast(Vector256<float> v, int count) =>
+    public static Floats KeepLast(Floats v, int count) =>
         v & Vector256.LoadUnsafe(ref MemoryMarshal.GetReference(Masks), (nuint)count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector256<float> v) => Lanes128.Sum(v.GetLower() + v.GetUpper());
+    public static float Sum(Floats v) => Lanes128.Sum(v.GetLower() + v.GetUpper());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float MaxLane(Vector256<float> v) => Lanes128.MaxLane(Vector128.Max(v.GetLower(), v.GetUpper()));
+    public static float MaxLane(Floats v) => Lanes128.MaxLane(Vector128.Max(v.GetLower(), v.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int IndexOf(Vector256<float> v, float value) =>
+    public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector256.ExtractMostSignificantBits(Vector256.Equals(v, Vector256.Create(value))));
 }

@@ -3,27 +3,32 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Floats = System.Runtime.Intrinsics.Vector512<float>;
 
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>Sixteen numbers at a time: AVX-512.</summary>
-internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
+internal readonly unsafe struct Lanes512 : ILanes<Floats>
 {
-    public static int Count => Vector512<float>.Count;
+    public static int Count => Floats.Count;
 
-    public static Vector512<float> Zero => Vector512<float>.Zero;
+    public static Floats Zero => Floats.Zero;
 
     // 16 lanes of nothing, then 16 of everything: read from index n, the last n lanes are kept.
-    private static ReadOnlySpan<int> Masks => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1];
+    private static ReadOnlySpan<int> Masks =>
+    [
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    ];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Load(float* from) => Vector512.Load(from);
+    public static Floats Load(float* from) => Vector512.Load(from);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector512<float> v, float* to) => Vector512.Store(v, to);
+    public static void Store(Floats v, float* to) => Vector512.Store(v, to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreInt8(Vector512<float> v, sbyte* to)
+    public static void StoreInt8(Floats v, sbyte* to)
     {
         Avx512F.ConvertToVector128SByteWithSaturation(Vector512.ConvertToInt32(v)).Store(to);
     }
@@ -38,53 +43,54 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
+    public static Floats Broadcast(float value) => Vector512.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
+    public static Floats Add(Floats a, Floats b) => a + b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Subtract(Vector512<float> a, Vector512<float> b) => a - b;
+    public static Floats Subtract(Floats a, Floats b) => a - b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
+    public static Floats Multiply(Floats a, Floats b) => a * b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Vector512.MultiplyAddEstimate(a, b, c);
+    public static Floats MultiplyAdd(Floats a, Floats b, Floats c) => Vector512.MultiplyAddEstimate(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Divide(Vector512<float> a, Vector512<float> b) => a / b;
+    public static Floats Divide(Floats a, Floats b) => a / b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Max(Vector512<float> a, Vector512<float> b) => Vector512.Max(a, b);
+    public static Floats Max(Floats a, Floats b) => Vector512.Max(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Min(Vector512<float> a, Vector512<float> b) => Vector512.Min(a, b);
+    public static Floats Min(Floats a, Floats b) => Vector512.Min(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Abs(Vector512<float> v) => Vector512.Abs(v);
+    public static Floats Abs(Floats v) => Vector512.Abs(v);
 
     // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Round(Vector512<float> v) => Vector512.Truncate(v + Vector512.CopySign(Vector512.Create(0.49999997f), v));
+    public static Floats Round(Floats v) => Vector512.Truncate(v + Vector512.CopySign(Vector512.Create(0.49999997f), v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Exp(Vector512<float> v) => Vector512.Exp(v);
+    public static Floats Exp(Floats v) => Vector512.Exp(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> SwapPairs(Vector512<float> v) => Vector512.Shuffle(v, Vector512.Create(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+    public static Floats SwapPairs(Floats v) => Vector512.Shuffle(v,
+        Vector512.Create(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> KeepLast(Vector512<float> v, int count) =>
+    public static Floats KeepLast(Floats v, int count) =>
         v & Vector512.LoadUnsafe(ref MemoryMarshal.GetReference(Masks), (nuint)count).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector512<float> v) => Lanes256.Sum(v.GetLower() + v.GetUpper());
+    public static float Sum(Floats v) => Lanes256.Sum(v.GetLower() + v.GetUpper());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float MaxLane(Vector512<float> v) => Lanes256.MaxLane(Vector256.Max(v.GetLower(), v.GetUpper()));
+    public static float MaxLane(Floats v) => Lanes256.MaxLane(Vector256.Max(v.GetLower(), v.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int IndexOf(Vector512<float> v, float value) =>
+    public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector512.ExtractMostSignificantBits(Vector512.Equals(v, Vector512.Create(value))));
 }

@@ -89,7 +89,7 @@ public class WordCountsTests
                 inParts.Add(Corpus.Words(Encoding.UTF8.GetBytes(string.Join('\n', part))));
             Assert.Equal(expected, Corpus.Counted(words.Length == 0 ? inParts : whole));
             Assert.Equal(expected, Corpus.Counted(inParts));
-        }, iter: 500);
+        }, iter: 200);
     }
 
     private static string Format(WordCounts words) => string.Join(' ', Corpus.Counted(words).Select(word => $"{word.Key}:{word.Value}"));
