@@ -69,8 +69,8 @@ public static class TrainingOptions
     {
         ["260K"] = """
             { "dim": 64, "n_layers": 5, "n_heads": 8, "n_kv_heads": 4, "multiple_of": 4, "vocab_size": 512, "max_seq_len": 512,
-              "batch_size": 8, "gradient_accumulation_steps": 1, "learning_rate": 5e-3, "min_lr": 5e-4, "warmup_iters": 20, "max_iters": 500,
-              "eval_interval": 100, "eval_iters": 10, "log_interval": 10 }
+              "batch_size": 2, "gradient_accumulation_steps": 1, "learning_rate": 2e-3, "min_lr": 2e-4, "warmup_iters": 40, "max_iters": 1000,
+              "eval_interval": 200, "eval_iters": 20, "log_interval": 10 }
             """,
         ["15M"] = """{ "dim": 288, "n_layers": 6, "n_heads": 6, "n_kv_heads": 6, "max_seq_len": 256 }""",
         ["42M"] = """{ "dim": 512, "n_layers": 8, "n_heads": 8, "n_kv_heads": 8, "max_seq_len": 1024, "batch_size": 32, "dropout": 0.1 }""",

@@ -55,19 +55,20 @@ internal sealed class Attention : nn.Module
         if (cache is not null)
             (k, v) = cache.Append(layer, k, v);
 
-        var attended = Attend(q.transpose(1, 2), ForEveryQueryHead(k).transpose(1, 2), ForEveryQueryHead(v).transpose(1, 2), position);
+        var attended = Attend(q.transpose(1, 2), ForEveryQueryHead(k).transpose(1, 2), ForEveryQueryHead(v).transpose(1, 2), position, isGenerating: cache is not null);
 
         var heads = attended.transpose(1, 2).reshape(batch, time, _config.Dim);
         return dropout(_wo.forward(heads), _dropout, training);
     }
 
     /// <summary>softmax(q · kᵀ / sqrt(head_size)) · v, each query seeing the keys up to its own position.</summary>
-    private Tensor Attend(Tensor q, Tensor k, Tensor v, int position)
+    private Tensor Attend(Tensor q, Tensor k, Tensor v, int position, bool isGenerating)
     {
         var (time, headSize) = (q.shape[2], q.shape[3]);
-        if (headSize < FastHeadSize && q.device.type == DeviceType.CPU)
+        if (headSize < FastHeadSize && q.device.type == DeviceType.CPU && !isGenerating)
         {
-            // Zeros change no product; the factor makes up for the head_size that is divided by.
+            // Zeros change no product; the factor makes up for the head_size that is divided by, at the
+            // cost of a rounding, which generation, where the speed does not matter, does without.
             q = pad(q * Math.Sqrt((double)FastHeadSize / headSize), [0, FastHeadSize - headSize]);
             k = pad(k, [0, FastHeadSize - headSize]);
             v = pad(v, [0, FastHeadSize - headSize]);
