@@ -34,6 +34,8 @@ internal static class ExportCommand
 
     private static int Run(string? checkpoint, string? target, int version, int? groupSize, bool json, CancellationToken cancellation)
     {
+        if (version is not (ModelExport.HuggingFaceVersion or 0 or 1 or 2))
+            throw new UsageException($"--version {version}: expected 0, 1, 2 or -1.");
         if (groupSize is not null && version != 2)
             throw new UsageException($"--group_size {groupSize}: only version 2 has groups. Add --version 2.");
 

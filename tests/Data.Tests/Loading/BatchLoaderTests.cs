@@ -57,7 +57,7 @@ public sealed class BatchLoaderTests
         for (var i = 0; i < 10; i++)
         {
             var (expected, first, second) = (whole.Next(), rank0.Next(), rank1.Next());
-            Assert.Equal(expected.Tokens, [.. first.Tokens, .. second.Tokens]);
+            Assert.Equal(expected.Tokens, first.Tokens.Concat(second.Tokens));
             Assert.Equal(expected.NextPosition, first.NextPosition);
             Assert.Equal(expected.NextPosition, second.NextPosition);
         }
