@@ -11,11 +11,11 @@ internal static class QuickstartCommand
     private static readonly string[][] Steps =
     [
         ["data", "sample"],
-        ["data", "train_vocab", "--dataset=sample", "--vocab_size=512"],
-        ["data", "pretokenize", "--dataset=sample", "--vocab_size=512"],
-        ["train", "--dataset=sample", "--preset=260K", "--max_iters=600", $"--out_dir={OutDir}"],
+        ["data", "train_vocab", "--dataset=sample", "--vocab_size=1024"],
+        ["data", "pretokenize", "--dataset=sample", "--vocab_size=1024"],
+        ["train", "--dataset=sample", "--preset=quickstart", $"--out_dir={OutDir}"],
         ["export", $"{OutDir}/model.bin", $"--checkpoint={OutDir}/ckpt.safetensors"],
-        ["run", $"{OutDir}/model.bin", "-t", "0.5", "-i", "Once upon a time"],
+        ["run", $"{OutDir}/model.bin", "-t", "0.5", "-s", "3", "-i", "Once upon a time"],
     ];
 
     public static Command Create()
