@@ -1,0 +1,35 @@
+namespace LlamaFullstack.Inference;
+
+/// <summary>How well a model foretells a text: the mean of -log p(next token), in nats, as training reports it.</summary>
+public sealed class LossEvaluation
+{
+    private double _sum;
+
+    /// <summary>Predictions counted so far.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>Mean cross-entropy in nats a token; NaN before the first.</summary>
+    public double MeanLoss => _sum / Count;
+
+    /// <summary>Counts every prediction of one sequence, which begins at position 0.</summary>
+    /// <param name="transformer">The model.</param>
+    /// <param name="tokens">The sequence and the token after it: at most one longer than the model's context.</param>
+    public void Add(Transformer transformer, ReadOnlySpan<long> tokens)
+    {
+        for (var pos = 0; pos + 1 < tokens.Length; pos++)
+            _sum += NegativeLogProbability(transformer.Forward((int)tokens[pos], pos), (int)tokens[pos + 1]);
+        Count += tokens.Length - 1;
+    }
+
+    /// <summary>log Σ exp(logits) - logits[token], in double precision.</summary>
+    private static double NegativeLogProbability(ReadOnlySpan<float> logits, int token)
+    {
+        var max = float.NegativeInfinity;
+        foreach (var logit in logits)
+            max = Math.Max(max, logit);
+        var sum = 0.0;
+        foreach (var logit in logits)
+            sum += Math.Exp(logit - max);
+        return max + Math.Log(sum) - logits[token];
+    }
+}
