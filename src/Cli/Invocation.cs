@@ -17,7 +17,7 @@ internal static class Invocation
         var parsed = root.Parse(args.Length == 0 ? ["--help"] : args);
         if (parsed.Errors.Count > 0)
         {
-            var what = parsed.UnmatchedTokens is [var unknown, ..] ? $"{unknown}: not known here." : parsed.Errors[0].Message;
+            var what = OneLine(parsed.UnmatchedTokens is [var unknown, ..] ? $"{unknown}: not known here." : parsed.Errors[0].Message);
             Console.Error.WriteLine($"{what} See {string.Join(' ', ["llamafs", .. CommandNames(parsed.CommandResult), "--help"])}.");
             return Usage;
         }
@@ -58,7 +58,7 @@ internal static class Invocation
     private static (int Code, string Message) Describe(Exception e) => e switch
     {
         UsageException => (Usage, e.Message),
-        ArgumentException => (Usage, e.Message.Split(" (Parameter ")[0]),
+        ArgumentException => (Usage, OneLine(e.Message.Split(" (Parameter ")[0])),
         InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, OneLine(e.Message)),
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
         _ => (Failure, $"internal error: {e.GetType().Name}: {OneLine(e.Message)} Set LLAMAFS_DEBUG=1 to see where, and please report it."),

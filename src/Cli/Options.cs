@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using System.Numerics;
 
 namespace LlamaFullstack.Cli;
 
@@ -33,22 +34,23 @@ internal static class Options
     {
         var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
         if (type == typeof(int))
-            return (result, name) => Parse<int, T>(result, name, "a whole number");
+            return (result, name) => Parse<int, T>(result, name, NumberStyles.Integer, "a whole number");
         if (type == typeof(long))
-            return (result, name) => Parse<long, T>(result, name, "a whole number");
+            return (result, name) => Parse<long, T>(result, name, NumberStyles.Integer, "a whole number");
         if (type == typeof(ulong))
-            return (result, name) => Parse<ulong, T>(result, name, "a whole number, not negative");
+            return (result, name) => Parse<ulong, T>(result, name, NumberStyles.Integer, "a whole number, not negative");
         if (type == typeof(float))
-            return (result, name) => Parse<float, T>(result, name, "a number");
+            return (result, name) => Parse<float, T>(result, name, NumberStyles.Float, "a number");
         if (type == typeof(double))
-            return (result, name) => Parse<double, T>(result, name, "a number");
+            return (result, name) => Parse<double, T>(result, name, NumberStyles.Float, "a number");
         return null;
     }
 
-    private static T Parse<TNumber, T>(ArgumentResult result, string name, string expected) where TNumber : struct, IParsable<TNumber>
+    // The style matters: without one, "0,5" would be read as 5, the comma taken for a separator of thousands.
+    private static T Parse<TNumber, T>(ArgumentResult result, string name, NumberStyles style, string expected) where TNumber : struct, INumber<TNumber>
     {
         var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (TNumber.TryParse(text, CultureInfo.InvariantCulture, out var value))
+        if (TNumber.TryParse(text, style, CultureInfo.InvariantCulture, out var value))
             return (T)(object)value;
         result.AddError($"{name} {text}: expected {expected}.");
         return default!;

@@ -34,6 +34,9 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
     public long WeightBytesPerToken { get; }
 
+    /// <summary>Whether the weights are no longer mapped.</summary>
+    internal bool IsDisposed => _file.Map.Pointer == null;
+
     /// <summary>Weights that share a scale; 0 for float32.</summary>
     internal int GroupSize => _file.Header.GroupSize;
 

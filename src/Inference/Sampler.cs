@@ -11,7 +11,7 @@ namespace LlamaFullstack.Inference;
 /// </remarks>
 public sealed class Sampler
 {
-    private readonly KernelSet _kernels = KernelSets.Supported[0];
+    private readonly KernelSet _kernels = KernelSets.Select();
     private readonly float[] _probabilities;
     private readonly ulong[] _candidates;
     private ulong _state;

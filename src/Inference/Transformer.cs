@@ -37,6 +37,7 @@ public sealed unsafe class Transformer : IDisposable
 
     private int _pos;
     private bool _wantLogits;
+    private bool _disposed;
 
     /// <summary>Prepares to run a model from its first position.</summary>
     /// <param name="model">Must outlive this.</param>
@@ -105,6 +106,7 @@ public sealed unsafe class Transformer : IDisposable
     /// <summary>Ends the threads and frees the memory. The model stays open.</summary>
     public void Dispose()
     {
+        _disposed = true;
         _pool.Dispose();
         _buffers.Dispose();
     }
@@ -112,6 +114,7 @@ public sealed unsafe class Transformer : IDisposable
     private void Run(int token, int pos, bool wantLogits)
     {
         var c = _model.Config;
+        ObjectDisposedException.ThrowIf(_disposed || _model.IsDisposed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(token);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(token, c.VocabSize);
         ArgumentOutOfRangeException.ThrowIfNegative(pos);

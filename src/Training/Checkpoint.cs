@@ -80,7 +80,8 @@ public sealed class Checkpoint : ITensorSource, IDisposable
             [.. tensors.Select(entry => SafetensorsEntry.Create(entry.Key, "F32", entry.Value.shape))],
             (entry, stream) =>
             {
-                using var here = tensors[entry.Name].detach().cpu();
+                using var values = tensors[entry.Name].detach();
+                using var here = values.cpu();
                 stream.Write(here.bytes);
             });
     }

@@ -21,17 +21,23 @@ internal static class Evaluation
     {
         using var noGrad = no_grad();
         model.eval();
-        loader.Seek(0);
-        var sum = 0.0;
-        for (var i = 0; i < batches; i++)
+        try
         {
-            cancellation.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            var (tokens, targets) = loader.Next().ToTensors(loader.BatchSize, device);
-            sum += model.Loss(tokens, targets).ToDouble();
+            loader.Seek(0);
+            var sum = 0.0;
+            for (var i = 0; i < batches; i++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var scope = NewDisposeScope();
+                var (tokens, targets) = loader.Next().ToTensors(loader.BatchSize, device);
+                sum += model.Loss(tokens, targets).ToDouble();
+            }
+            return sum / batches;
         }
-        model.train();
-        return sum / batches;
+        finally
+        {
+            model.train();
+        }
     }
 
     /// <summary>A batch as torch reads it: two tensors of (batch_size, max_seq_len).</summary>

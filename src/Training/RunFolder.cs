@@ -28,10 +28,10 @@ internal sealed class RunFolder(TrainingConfig config)
     /// <summary>Writes the checkpoint and, if the model is the best so far or the run has none yet, model.bin.</summary>
     public void Save(Transformer model, AdamW optimizer, TrainingState state, bool isBest)
     {
-        Training.Checkpoint.Save(Checkpoint, model, optimizer, config, state);
-        if (!isBest && _hasModel)
-            return;
-        ModelBinWriter.Write(Path.Combine(config.OutDir, "model.bin"), model, version: 0);
+        // The model first: if the process dies between the two, a resumed run finds the same model to be the best once more.
+        if (isBest || !_hasModel)
+            ModelBinWriter.Write(Path.Combine(config.OutDir, "model.bin"), model, version: 0);
         _hasModel = true;
+        Training.Checkpoint.Save(Checkpoint, model, optimizer, config, state);
     }
 }

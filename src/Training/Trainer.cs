@@ -45,13 +45,21 @@ public sealed class Trainer : IDisposable
         _placement = ModelPlacement.Choose(config.Device, config.Dtype);
         _folder = new RunFolder(config);
         _data = new TrainingData(config);
-        manual_seed(config.Seed);
-        _model = new Transformer(config.Model, _placement, config.Dropout);
-        _optimizer = new AdamW(_model.Parameters, config.WeightDecay, config.Beta1, config.Beta2);
-        if (config.InitFrom == "resume")
-            Resume();
-        else
-            _data.Start(0);
+        try
+        {
+            manual_seed(config.Seed);
+            _model = new Transformer(config.Model, _placement, config.Dropout);
+            _optimizer = new AdamW(_model.Parameters, config.WeightDecay, config.Beta1, config.Beta2);
+            if (config.InitFrom == "resume")
+                Resume();
+            else
+                _data.Start(0);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
         Announce();
     }
 
@@ -89,8 +97,8 @@ public sealed class Trainer : IDisposable
     public void Dispose()
     {
         _data.Dispose();
-        _optimizer.Dispose();
-        _model.Dispose();
+        _optimizer?.Dispose(); // null where the constructor was not finished
+        _model?.Dispose();
     }
 
     /// <summary>One update: the gradient of several micro-batches, clipped, then a step of the optimizer.</summary>
@@ -108,8 +116,9 @@ public sealed class Trainer : IDisposable
             loss.backward();
             sum.add_(loss.detach());
         }
-        if (_config.GradClip > 0)
-            _optimizer.ClipGradients(_config.GradClip);
+        var norm = _optimizer.ClipGradients(_config.GradClip > 0 ? _config.GradClip : double.PositiveInfinity);
+        StopIfDiverged("loss", sum.ToDouble()); // before the step, so that the weights, and what is saved of them, stay sound
+        StopIfDiverged("gradient norm", norm);
         var learningRate = _config.Schedule.At(_iteration);
         _optimizer.Step(learningRate);
         _optimizer.ZeroGradients();
@@ -122,6 +131,8 @@ public sealed class Trainer : IDisposable
         var train = Evaluation.MeanLoss(_model, _data.EvalTrain, _config.EvalIters, _placement.Device, cancellation);
         var val = Evaluation.MeanLoss(_model, _data.EvalVal, _config.EvalIters, _placement.Device, cancellation);
         _progress?.Report(new EvalEvent(_iteration, train, val));
+        StopIfDiverged("training loss", train);
+        StopIfDiverged("validation loss", val);
         if (_config.EvalOnly)
             return;
         var isBest = val < _bestValLoss;
@@ -133,8 +144,8 @@ public sealed class Trainer : IDisposable
 
     private void Save(bool isBest)
     {
-        // An untrained model is not worth a file, and a state saved once need not be saved again.
-        if (_iteration == 0 || _iteration == _savedIteration)
+        // An untrained model is not worth a file, and a state saved once need not be saved again, unless it has proved to be the best.
+        if (_iteration == 0 || (_iteration == _savedIteration && !isBest))
             return;
         _progress?.Report(new CheckpointEvent(_iteration, _config.OutDir));
         _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _data.Position, _config.Seed), isBest);
@@ -145,8 +156,11 @@ public sealed class Trainer : IDisposable
     {
         using var checkpoint = Checkpoint.Open(_folder.Checkpoint);
         if (checkpoint.Config != _model.Config)
+        {
+            var shape = JsonSerializer.Serialize(checkpoint.Config, CoreJsonContext.Default.LlamaConfig);
             throw new InvalidDataException(
-                $"{_folder.Checkpoint}: its model has another shape than the options ask for: {JsonSerializer.Serialize(checkpoint.Config, CoreJsonContext.Default.LlamaConfig)}. To resume, leave the options of the model away.");
+                $"{_folder.Checkpoint}: its model has another shape than the options ask for: {shape}. To resume, leave the options of the model away.");
+        }
         _model.CopyFrom(checkpoint);
         checkpoint.Restore(_optimizer);
         _iteration = _savedIteration = checkpoint.State.Iteration;
@@ -160,15 +174,21 @@ public sealed class Trainer : IDisposable
 
     private void Report(double loss, double learningRate, TimeSpan elapsed)
     {
-        if (!double.IsFinite(loss))
-            throw new InvalidDataException(
-                $"update {_iteration}: the loss is {loss}: training has diverged. Lower --learning_rate, or raise --warmup_iters; the checkpoint of update {_savedIteration} is kept.");
         // llama2.c's estimate (PaLM, appendix B): 6 per parameter and token, and 12 · layers · dim · time of attention.
         var flops = _config.TokensPerIteration * (6.0 * _model.Config.ParameterCount + 12.0 * _config.NLayers * _config.Dim * _config.MaxSeqLen);
         var mfu = flops / elapsed.TotalSeconds / 312e12;
         if (_updates >= 5) // the first ones are slower
             _mfu = _mfu < 0 ? mfu : 0.9 * _mfu + 0.1 * mfu;
         _progress?.Report(new StepEvent(_iteration, loss, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
+    }
+
+    private void StopIfDiverged(string name, double value)
+    {
+        if (double.IsFinite(value))
+            return;
+        var kept = _savedIteration > 0 ? $" The checkpoint of update {_savedIteration} is kept." : "";
+        throw new InvalidDataException(
+            $"update {_iteration}: the {name} is {value}: training has diverged. Lower --learning_rate, or raise --warmup_iters.{kept}");
     }
 
     private void Announce()

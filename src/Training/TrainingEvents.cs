@@ -15,9 +15,9 @@ public sealed record NoteEvent(string Text) : TrainingEvent
 
 /// <summary>An update was made.</summary>
 /// <param name="Iteration">Its number, from 0.</param>
-/// <param name="Loss">The loss of its last micro-batch, as llama2.c shows it.</param>
+/// <param name="Loss">The mean loss of its micro-batches (llama2.c shows the last one's).</param>
 /// <param name="LearningRate">The rate that it was made with.</param>
-/// <param name="Elapsed">Time since the update before.</param>
+/// <param name="Elapsed">Time that it took, without evaluations.</param>
 /// <param name="TokensPerSecond">Tokens learnt from in that time.</param>
 /// <param name="Mfu">Use of an A100's 312 TFLOPS, as llama2.c counts it, averaged over the last updates; -1 at first.</param>
 public sealed record StepEvent(

@@ -47,7 +47,7 @@ public class TokenizerFileTests
     public void Read_TokenizerOfAnotherModel_NamesBothNumbers()
     {
         var path = Fixtures.Path("stories260K", "tok512.bin");
-        var error = Assert.Throws<InvalidDataException>(() => TokenizerBin.Read(path, "model.bin", 32000));
+        var error = Assert.Throws<InvalidDataException>(() => TokenizerFile.Read(path, "model.bin", 32000));
         Assert.Equal($"{path}: has 512 tokens, but model.bin was trained with 32,000. Name the model's own tokenizer with -z.", error.Message);
     }
 

@@ -19,14 +19,35 @@ public class RunTests
     [Theory]
     [InlineData("LLAMAFS_KERNELS", "scalar")]
     [InlineData("LLAMAFS_KERNELS", "v128")]
-    [InlineData("DOTNET_EnableAVX512F", "0")]
+    [InlineData("DOTNET_EnableAVX512", "0")]
     [InlineData("DOTNET_EnableAVX2", "0")]
     [InlineData("DOTNET_EnableHWIntrinsic", "0")]
-    [InlineData("LANG", "de_DE.UTF-8")]
     public void Run_InAnyEnvironment_PrintsTheGoldenText(string variable, string value)
     {
         var run = Llamafs.Run(["run", Model, "-z", Tok512, "-t", "0.0", "-n", "200"], null, "", (variable, value)).AssertSucceeds();
         Assert.Equal(GoldenText, run.Out);
+    }
+
+    [Theory]
+    [InlineData("v256")]
+    [InlineData("v512")]
+    public void Run_WithWideKernels_PrintsTheGoldenTextOrSaysThatThereAreNone(string kernels)
+    {
+        var run = Llamafs.Run(["run", Model, "-z", Tok512, "-t", "0", "-n", "200"], null, "", ("LLAMAFS_KERNELS", kernels));
+        if (run.ExitCode == 0)
+            Assert.Equal(GoldenText, run.Out);
+        else
+            run.AssertFails(2, kernels);
+    }
+
+    [Fact]
+    public void Run_InAGermanLocale_ReadsNumbersAsLlama2cDoes()
+    {
+        string[] args = ["run", Model, "-z", Tok512, "-s", "1", "-n", "60", "-t"];
+        var german = Llamafs.Run([.. args, "0.5"], null, "", ("LANG", "de_DE.UTF-8"), ("LC_ALL", "de_DE.UTF-8")).AssertSucceeds().Out;
+        Assert.Equal(Llamafs.Run([.. args, "0.5"]).AssertSucceeds().Out, german);
+        Assert.NotEqual(Llamafs.Run([.. args, "5"]).AssertSucceeds().Out, german);
+        Llamafs.Run([.. args, "0,5"]).AssertFails(2, "0,5");
     }
 
     [Fact]

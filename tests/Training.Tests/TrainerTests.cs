@@ -144,6 +144,47 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void Run_StoppedInAnEvaluation_StillKnowsTheBestModelOnceResumed()
+    {
+        using var folder = new TempFolder();
+        Train(TinyRun.Create(folder, "a") with { MaxIters = 10 });
+        var config = TinyRun.Create(folder, "b") with { MaxIters = 10 };
+        using (var stop = new CancellationTokenSource())
+        using (var trainer = new Trainer(config, new StopAfter(new EventLog(), stop, iteration: 9)))
+            Assert.Throws<OperationCanceledException>(() => trainer.Run(stop.Token));
+        Train(config with { InitFrom = "resume" });
+
+        using var expected = Checkpoint.Open(folder.File("a/ckpt.safetensors"));
+        using var actual = Checkpoint.Open(folder.File("b/ckpt.safetensors"));
+        Assert.InRange(expected.State.BestValLoss, 0, 10);
+        Assert.Equal(expected.State, actual.State);
+    }
+
+    [Fact]
+    public void Run_ThatDivergesBetweenTwoLogLines_SavesNothingOfIt()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        Train(config);
+        var (checkpoint, model) = (File.ReadAllBytes(folder.File("out/ckpt.safetensors")), File.ReadAllBytes(folder.File("out/model.bin")));
+
+        using var trainer = new Trainer(config with
+        {
+            InitFrom = "resume",
+            MaxIters = 60,
+            LearningRate = 1e300, // beyond float32: one update makes the weights infinite
+            WarmupIters = 0,
+            DecayLr = false,
+            LogInterval = 1000,
+            EvalInterval = 1,
+            AlwaysSaveCheckpoint = true,
+        });
+        Assert.Contains("training has diverged", Assert.Throws<InvalidDataException>(() => trainer.Run()).Message, StringComparison.Ordinal);
+        Assert.Equal(checkpoint, File.ReadAllBytes(folder.File("out/ckpt.safetensors")));
+        Assert.Equal(model, File.ReadAllBytes(folder.File("out/model.bin")));
+    }
+
+    [Fact]
     public void Run_LossThatDiverges_StopsAndKeepsTheCheckpoint()
     {
         using var folder = new TempFolder();
@@ -153,7 +194,7 @@ public sealed class TrainerTests
 
         using var trainer = new Trainer(config with { InitFrom = "resume", MaxIters = 60, LearningRate = 1e30, GradClip = 0, WarmupIters = 0, DecayLr = false });
         var error = Assert.Throws<InvalidDataException>(() => trainer.Run());
-        Assert.Contains("the checkpoint of update 20 is kept", error.Message, StringComparison.Ordinal);
+        Assert.Contains("The checkpoint of update 20 is kept", error.Message, StringComparison.Ordinal);
         Assert.Equal(before, File.ReadAllBytes(folder.File("out/ckpt.safetensors")));
     }
 

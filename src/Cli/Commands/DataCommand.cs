@@ -20,8 +20,13 @@ internal static class DataCommand
     /// <summary>--dataset, for the commands that work on any.</summary>
     public static Option<string> Dataset()
     {
-        var option = Options.Create("--dataset", "Which stories: tinystories or sample.", DataFolder.TinyStories);
-        option.AcceptOnlyFromAmong(DataFolder.TinyStories, DataFolder.Sample);
+        var option = Options.Create("--dataset",
+            "Which stories: tinystories, sample, or your own NAME, with JSON shards as data/NAME/stories/data00.json, data01.json …", DataFolder.TinyStories);
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && result.Tokens[0].Value.AsSpan().IndexOfAny('/', '\\', '.') >= 0)
+                result.AddError($"--dataset {result.Tokens[0].Value}: expected a name, not a path; --data_dir is the folder.");
+        });
         return option;
     }
 }

@@ -23,26 +23,17 @@ internal static class DataPretokenizeCommand
     {
         if (vocabSize < 0)
             throw new UsageException($"--vocab_size {vocabSize}: must be 0 (Llama 2's own) or the size of a trained vocabulary.");
-        using var progress = new PretokenizeReporter();
-        var made = await Pretokenizer.RunAsync(folder, vocabSize, progress, cancellation);
-        progress.Dispose();
+        TokenManifest made;
+        using (var bar = new ProgressBar("pretokenize"))
+        {
+            var clock = Stopwatch.StartNew();
+            var progress = new Reporter<PretokenizeProgress>(at => bar.Report(
+                at.BytesDone, at.Bytes, $"{at.ShardsDone}/{at.Shards} shards, {at.BytesDone / 1e6 / clock.Elapsed.TotalSeconds:0} MB/s"));
+            made = await Pretokenizer.RunAsync(folder, vocabSize, progress, cancellation);
+        }
         Console.Error.WriteLine(
             $"{folder.Tokens(vocabSize)}: {made.Stories:N0} stories in {made.Shards.Count:N0} shards, {made.Tokens:N0} tokens, "
             + $"{(double)made.Tokens / Math.Max(1, made.Stories):0} a story.");
         return 0;
-    }
-
-    private sealed class PretokenizeReporter : IProgress<PretokenizeProgress>, IDisposable
-    {
-        private readonly Stopwatch _clock = Stopwatch.StartNew();
-        private readonly ProgressBar _bar = new("pretokenize");
-
-        public void Report(PretokenizeProgress value)
-        {
-            var rate = value.BytesDone / 1e6 / _clock.Elapsed.TotalSeconds;
-            _bar.Report(value.BytesDone, value.Bytes, $"{value.ShardsDone}/{value.Shards} shards, {rate:0} MB/s");
-        }
-
-        public void Dispose() => _bar.Dispose();
     }
 }

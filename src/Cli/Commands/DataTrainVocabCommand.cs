@@ -54,7 +54,7 @@ internal static class DataTrainVocabCommand
         var clock = Stopwatch.StartNew();
         var words = CountWords(shards, settings, threads, cancellation);
         var trained = Train(words, settings, cancellation);
-        var files = VocabularyFiles.Write(folder, trained, threads);
+        var files = VocabularyFiles.Write(folder, trained);
 
         Console.Error.WriteLine(FormattableString.Invariant(
             $"{words.Bytes / 1e6:0.0} MB of text, {words.DistinctWords:N0} different words → {trained.LearnedPieces:N0} learned pieces and {trained.Characters:N0} characters in {clock.Elapsed.TotalSeconds:0.0} s."));
@@ -90,10 +90,5 @@ internal static class DataTrainVocabCommand
             Console.Error.WriteLine($"note: {trained.DroppedCharacters} rare characters have no piece and become bytes.");
         if (trained.FirstArbitraryPiece is { } id)
             Console.Error.WriteLine($"note: from id {id} on the text is too small for the size: pieces are so rare that sentencepiece's own choice depends on the order of a hash table.");
-    }
-
-    private sealed class Reporter<T>(Action<T> show) : IProgress<T>
-    {
-        public void Report(T value) => show(value);
     }
 }

@@ -42,8 +42,9 @@ internal static class ExportCommand
         target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
         ExportReport report;
         using (var source = ModelSource.Open(checkpoint ?? ModelExport.FindCheckpoint(Folder)))
-        using (var progress = new TensorProgress($"export {target}"))
-            report = ModelExport.Write(source, target, version, groupSize, progress, cancellation);
+        using (var bar = new ProgressBar($"export {target}"))
+            report = ModelExport.Write(source, target, version, groupSize,
+                new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
 
         if (json)
             Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
@@ -66,14 +67,5 @@ internal static class ExportCommand
             : $"version {report.Version}, int8 in groups of {report.GroupSize}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"wrote {report.Target}: {kind}, {report.Bytes:N0} bytes, from {report.Source} ({report.Format})"));
-    }
-
-    private sealed class TensorProgress(string label) : IProgress<TensorWritten>, IDisposable
-    {
-        private readonly ProgressBar _bar = new(label);
-
-        public void Report(TensorWritten value) => _bar.Report(value.Index + 1, value.Count, value.Tensor.Name);
-
-        public void Dispose() => _bar.Dispose();
     }
 }

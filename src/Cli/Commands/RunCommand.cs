@@ -10,7 +10,6 @@ namespace LlamaFullstack.Cli.Commands;
 /// <summary>llamafs run: a model file → text on stdout, and nothing else there.</summary>
 internal static class RunCommand
 {
-    private const string TokenizerName = "tokenizer.bin";
     private const float DefaultTopP = 0.9f;
 
     private static readonly Argument<string> Model =
@@ -25,7 +24,7 @@ internal static class RunCommand
     private static readonly Option<string> Prompt =
         Options.Create("--prompt", "Text to continue; in chat, the first thing to say.", "", "-i");
     private static readonly Option<string?> TokenizerPath =
-        Options.CreateWithoutDefault<string?>("--tokenizer", $"Default: {TokenizerName} beside the model, else in this folder.", "-z");
+        Options.CreateWithoutDefault<string?>("--tokenizer", "tokenizer.bin or sentencepiece .model. Default: tokenizer.bin beside the model, else in this folder.", "-z");
     private static readonly Option<string> Mode = Options.Create("--mode", "generate or chat.", "generate", "-m");
     private static readonly Option<string?> SystemPrompt =
         Options.CreateWithoutDefault<string?>("--system_prompt", "What a chat model is told before the conversation.", "-y");
@@ -50,7 +49,7 @@ internal static class RunCommand
 
         using var model = LlamaModel.Open(parsed.GetValue(Model)!);
         var vocabSize = model.Config.VocabSize;
-        var tokenizer = new Tokenizer(TokenizerBin.Read(FindTokenizer(parsed.GetValue(TokenizerPath), model.Path), model.Path, vocabSize));
+        var tokenizer = new Tokenizer(TokenizerFile.Read(parsed.GetValue(TokenizerPath), model.Path, vocabSize));
         var sampler = new Sampler(vocabSize, Math.Max(0, parsed.GetValue(Temperature)), OrDefault(parsed.GetValue(TopP)), OrTime(parsed.GetValue(Seed)));
         using var transformer = new Transformer(model, new EngineOptions { Threads = parsed.GetValue(Threads) });
         using var output = Console.OpenStandardOutput();
@@ -78,16 +77,6 @@ internal static class RunCommand
         }
         if (generator.Statistics.Steps > 1)
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
-    }
-
-    private static string FindTokenizer(string? named, string modelPath)
-    {
-        if (named is not null)
-            return named;
-        var beside = Path.Combine(Path.GetDirectoryName(modelPath) ?? "", TokenizerName);
-        return File.Exists(beside) ? beside
-            : File.Exists(TokenizerName) ? TokenizerName
-            : throw new FileNotFoundException($"{modelPath}: no {TokenizerName} beside it, nor in this folder. Name the model's tokenizer with -z.");
     }
 
     // llama2.c's rules for what is out of range. NaN passes, and the sampler refuses it.

@@ -48,7 +48,7 @@ internal static class SampleCommand
 
         TorchRuntime.Load();
         using var model = SavedModel.Load(settings.Checkpoint, ModelPlacement.Choose(settings.Device, settings.Dtype));
-        var tokenizer = new Tokenizer(FindVocabulary(settings, model.Config.VocabSize));
+        var tokenizer = new Tokenizer(TokenizerFile.Read(settings.Tokenizer, settings.Checkpoint, model.Config.VocabSize));
         var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? File.ReadAllText(settings.Start[FilePrefix.Length..]) : settings.Start;
         var prompt = tokenizer.Encode(text, bos: true);
         var sampler = new TextSampler(model, settings.Temperature, settings.TopK, settings.Seed);
@@ -76,19 +76,5 @@ internal static class SampleCommand
         }
         output.Write(characters.Flush());
         output.Write("\n"u8);
-    }
-
-    private static Vocabulary FindVocabulary(Settings settings, int vocabSize)
-    {
-        var beside = Path.Combine(Path.GetDirectoryName(settings.Checkpoint) ?? "", "tokenizer.bin");
-        var path = settings.Tokenizer.Length > 0 ? settings.Tokenizer
-            : File.Exists(beside) ? beside
-            : File.Exists("tokenizer.bin") ? "tokenizer.bin"
-            : throw new FileNotFoundException($"{beside}: no tokenizer there, nor ./tokenizer.bin. Name it with --tokenizer.");
-        if (Path.GetExtension(path) != ".model")
-            return TokenizerBin.Read(path, settings.Checkpoint, vocabSize);
-        var vocabulary = SentencePieceModel.Read(path).Vocabulary;
-        return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
-            $"{path}: has {vocabulary.Count:N0} tokens, but {settings.Checkpoint} was trained with {vocabSize:N0}. Name the model's own tokenizer with --tokenizer.");
     }
 }

@@ -34,15 +34,12 @@ internal static class TrainCommand
 
     private static int Train(TrainingConfig config, CancellationToken cancellation)
     {
+        if (Environment.GetEnvironmentVariable("WORLD_SIZE") is { Length: > 0 } worldSize and not "1")
+            throw new UsageException($"WORLD_SIZE={worldSize}: training in several processes is not built yet; unset it to train in one.");
         TorchRuntime.Load();
-        using var trainer = new Trainer(config, new Lines());
+        // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
+        using var trainer = new Trainer(config, new Reporter<TrainingEvent>(Console.Out.WriteLine));
         trainer.Run(cancellation);
         return 0;
-    }
-
-    /// <summary>Prints each event as its line: the log is what training puts out, beside its files.</summary>
-    private sealed class Lines : IProgress<TrainingEvent>
-    {
-        public void Report(TrainingEvent value) => Console.Out.WriteLine(value);
     }
 }

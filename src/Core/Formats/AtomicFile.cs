@@ -14,9 +14,11 @@ public static class AtomicFile
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         Directory.CreateDirectory(folder);
         var temporary = path + ".tmp";
+        // Opened outside the try: where another process is writing the same file, this fails, and its temporary file is not ours to delete.
+        var file = new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, BufferSize);
         try
         {
-            using (var file = new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, BufferSize))
+            using (file)
             {
                 write(file);
                 file.Flush(flushToDisk: true);

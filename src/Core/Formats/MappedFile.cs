@@ -47,8 +47,10 @@ public sealed unsafe class MappedFile : IDisposable
 
     /// <summary>A view of a part of the file.</summary>
     /// <exception cref="InvalidDataException">The part does not lie inside the file.</exception>
+    /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
     public ReadOnlySpan<byte> Span(long offset, int length)
     {
+        ObjectDisposedException.ThrowIf(_pointer == null, this);
         if (offset < 0 || length < 0 || offset > Length - length)
             throw new InvalidDataException($"{Path}: {Length:N0} bytes long, but bytes {offset:N0} to {(decimal)offset + length:N0} are needed. Was it cut short?");
         return new ReadOnlySpan<byte>(_pointer + offset, length);

@@ -47,8 +47,10 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
 
     /// <inheritdoc/>
     /// <remarks>int8 tensors are dequantised: q · scale. The classifier of a tied model is its embedding.</remarks>
-    public void Read(string name, Span<float> destination)
+    /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
+    public unsafe void Read(string name, Span<float> destination)
     {
+        ObjectDisposedException.ThrowIf(Map.Pointer == null, this);
         var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
         if (destination.Length != section.Tensor.Length)
             throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {destination.Length}.", nameof(destination));

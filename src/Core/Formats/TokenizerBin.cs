@@ -45,18 +45,6 @@ public static class TokenizerBin
         return new Vocabulary { Pieces = pieces }.Validated(path);
     }
 
-    /// <summary>Reads the tokenizer of a model.</summary>
-    /// <param name="path">The tokenizer.bin.</param>
-    /// <param name="modelPath">The model, for the message.</param>
-    /// <param name="vocabSize">The number of tokens that the model knows.</param>
-    /// <exception cref="InvalidDataException">The tokenizer has another number of pieces: it belongs to another model.</exception>
-    public static Vocabulary Read(string path, string modelPath, int vocabSize)
-    {
-        var vocabulary = Read(path);
-        return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
-            $"{path}: has {vocabulary.Count:N0} tokens, but {modelPath} was trained with {vocabSize:N0}. Name the model's own tokenizer with -z.");
-    }
-
     /// <summary>Writes a tokenizer as llama2.c's tokenizer.py does, atomically.</summary>
     public static void Write(string path, Vocabulary vocabulary) => AtomicFile.Write(path, file =>
     {

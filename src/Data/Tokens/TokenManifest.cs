@@ -49,8 +49,12 @@ public sealed record TokenManifest(
             return null;
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), DataJsonContext.Default.TokenManifest)
-                ?? throw new JsonException("it is null.");
+            var manifest = JsonSerializer.Deserialize(File.ReadAllBytes(path), DataJsonContext.Default.TokenManifest);
+            return manifest is { Dtype: not null, TokenizerSha256: not null, Shards: not null }
+                && manifest.Shards.All(shard => shard is { Name: not null })
+                && manifest.Shards.DistinctBy(shard => shard.Name).Count() == manifest.Shards.Count
+                ? manifest
+                : throw new JsonException("a field is missing, or a shard stands twice.");
         }
         catch (JsonException error)
         {

@@ -34,7 +34,7 @@ public class VocabularyGoldenTests
         using var temp = new TempFolder();
         var folder = new DataFolder(temp.Path, DataFolder.TinyStories);
         var trained = Corpus.Train("ab ab abc  <s> é\n", 266);
-        Assert.Equal([folder.TokenizerModel(266), folder.VocabularyText(266), folder.TokenizerBin(266)], VocabularyFiles.Write(folder, trained, threads: 2));
+        Assert.Equal([folder.TokenizerModel(266), folder.VocabularyText(266), folder.TokenizerBin(266)], VocabularyFiles.Write(folder, trained));
 
         var fromModel = SentencePieceModel.Read(folder.TokenizerModel(266)).Vocabulary;
         var fromBin = TokenizerBin.Read(folder.TokenizerBin(266));

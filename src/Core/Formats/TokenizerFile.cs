@@ -1,0 +1,32 @@
+using LlamaFullstack.Core.Tokenization;
+
+namespace LlamaFullstack.Core.Formats;
+
+/// <summary>The tokenizer of a model: where it lies, and that it fits.</summary>
+public static class TokenizerFile
+{
+    /// <summary>The name that a tokenizer has beside its model.</summary>
+    public const string DefaultName = "tokenizer.bin";
+
+    /// <summary>Reads the tokenizer of a model: the named file, else tokenizer.bin beside the model, else tokenizer.bin in the current folder.</summary>
+    /// <param name="named">A tokenizer.bin or a sentencepiece .model; null or empty to search.</param>
+    /// <param name="modelPath">The model.</param>
+    /// <param name="vocabSize">The number of tokens that the model knows.</param>
+    /// <exception cref="IOException">There is none, or it cannot be read.</exception>
+    /// <exception cref="InvalidDataException">It is damaged, or it has another number of pieces: it belongs to another model.</exception>
+    public static Vocabulary Read(string? named, string modelPath, int vocabSize)
+    {
+        var path = string.IsNullOrEmpty(named) ? Find(modelPath) : named;
+        var vocabulary = Path.GetExtension(path) == ".model" ? SentencePieceModel.Read(path).Vocabulary : TokenizerBin.Read(path);
+        return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
+            $"{path}: has {vocabulary.Count:N0} tokens, but {modelPath} was trained with {vocabSize:N0}. Name the model's own tokenizer with -z.");
+    }
+
+    private static string Find(string modelPath)
+    {
+        var beside = Path.Combine(Path.GetDirectoryName(modelPath) ?? "", DefaultName);
+        return File.Exists(beside) ? beside
+            : File.Exists(DefaultName) ? DefaultName
+            : throw new FileNotFoundException($"{modelPath}: no {DefaultName} beside it, nor in this folder. Name the model's tokenizer with -z.");
+    }
+}
