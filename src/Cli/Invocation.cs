@@ -61,7 +61,7 @@ internal static class Invocation
         ArgumentException => (Usage, OneLine(e.Message.Split(" (Parameter ")[0])),
         InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, OneLine(e.Message)),
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
-        _ => (Failure, $"internal error: {e.GetType().Name}: {OneLine(e.Message)} Set LLAMAFS_DEBUG=1 to see where, and please report it."),
+        _ => (Failure, $"internal error: {e.GetType().Name}: {OneLine(e.Message.Split('\n')[0])} Set LLAMAFS_DEBUG=1 to see where, and please report it."),
     };
 
     private static string OneLine(string text) => text.ReplaceLineEndings(" ");

@@ -40,6 +40,8 @@ public sealed class Checkpoint : ITensorSource, IDisposable
         TrainConfig = FromJson(Metadata("train_config"), TrainingJsonContext.Default.TrainingConfig);
         State = new TrainingState(
             Number<long>("iter_num"), Number<double>("best_val_loss"), Number<long>("data_position"), Number<long>("seed"));
+        if (State.Iteration < 0 || State.DataPosition < 0)
+            throw new InvalidDataException($"{file.Path}: iter_num {State.Iteration} and data_position {State.DataPosition} must not be negative.");
     }
 
     /// <inheritdoc/>

@@ -65,6 +65,8 @@ public sealed class TextSampler
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var logits = _model.NextLogits(tokens, cache);
+        if (!logits.isfinite().all().ToBoolean())
+            throw new InvalidDataException("the model's logits are not numbers (NaN): its weights are damaged, or training diverged. Use an earlier checkpoint.");
         if (_temperature == 0)
             return (int)logits.argmax(-1).ToInt64();
         logits /= _temperature;
