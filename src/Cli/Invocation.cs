@@ -11,14 +11,17 @@ internal static class Invocation
     private const int Cancelled = 130;
     private const int BrokenPipe = 32; // EPIPE on Linux and macOS: whoever read our output has left, which is no failure to report
 
+    // A word that begins with @ is itself (a prompt, a file's name), not a file of more arguments.
+    public static readonly ParserConfiguration Plain = new() { ResponseFileTokenReplacer = null };
+
     /// <summary>0 success, 1 failure, 2 wrong usage, 130 stopped by the user.</summary>
     public static int Run(RootCommand root, string[] args)
     {
-        var parsed = root.Parse(args.Length == 0 ? ["--help"] : args);
+        var parsed = root.Parse(args.Length == 0 ? ["--help"] : args, Plain);
         if (parsed.Errors.Count > 0)
         {
             var what = OneLine(parsed.UnmatchedTokens is [var unknown, ..] ? $"{unknown}: not known here." : parsed.Errors[0].Message);
-            Console.Error.WriteLine($"{what} See {string.Join(' ', ["llamafs", .. CommandNames(parsed.CommandResult), "--help"])}.");
+            Say($"{what} See {string.Join(' ', ["llamafs", .. CommandNames(parsed.CommandResult), "--help"])}.");
             return Usage;
         }
 
@@ -36,7 +39,7 @@ internal static class Invocation
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            Console.Error.WriteLine("stopped.");
+            Say("stopped.");
             return Cancelled;
         }
         catch (IOException e) when (e.HResult == BrokenPipe)
@@ -46,7 +49,7 @@ internal static class Invocation
         catch (Exception e) when (Environment.GetEnvironmentVariable("LLAMAFS_DEBUG") != "1")
         {
             var (code, message) = Describe(e);
-            Console.Error.WriteLine(message);
+            Say(message);
             return code;
         }
     }
@@ -63,6 +66,18 @@ internal static class Invocation
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
         _ => (Failure, $"internal error: {e.GetType().Name}: {OneLine(e.Message.Split('\n')[0])} Set LLAMAFS_DEBUG=1 to see where, and please report it."),
     };
+
+    // Where stderr is closed or full there is nobody left to tell; the exit code still tells it.
+    private static void Say(string line)
+    {
+        try
+        {
+            Console.Error.WriteLine(line);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+    }
 
     private static string OneLine(string text) => text.ReplaceLineEndings(" ");
 

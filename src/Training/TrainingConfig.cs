@@ -164,6 +164,7 @@ public sealed record TrainingConfig
             ?? Below("dim", Dim, 1)
             ?? (Dim > 1 << 20 ? $"--dim {Dim}: must be at most {1 << 20}." : null)
             ?? ModelProblem(Model.FindProblem())
+            ?? ((long)BatchSize * MaxSeqLen > 1 << 28 ? $"--batch_size {BatchSize}: with --max_seq_len {MaxSeqLen} must be at most {1 << 28} tokens." : null)
             ?? Outside("dropout", Dropout, Dropout is >= 0 and < 1, "must be at least 0 and below 1")
             ?? Below("gradient_accumulation_steps", GradientAccumulationSteps, 1)
             ?? Outside("learning_rate", LearningRate, LearningRate > 0 && double.IsFinite(LearningRate), "must be above 0")

@@ -86,6 +86,13 @@ public class RunTests
         Llamafs.Run("run", Model, "-z", Tok512, option, value).AssertFails(2, option == "--unknown" ? option : value);
 
     [Fact]
+    public void Run_APromptThatBeginsWithAt_IsAPrompt()
+    {
+        Assert.StartsWith("@someone", Llamafs.Run("run", Model, "-z", Tok512, "-n", "20", "-i", "@someone").AssertSucceeds().Out);
+        Llamafs.Run("run", "@nowhere.bin").AssertFails(1, "@nowhere.bin: no such file.");
+    }
+
+    [Fact]
     public void Run_NoModel_IsAUsageError() => Llamafs.Run("run").AssertFails(2, "model");
 
     [Fact]
