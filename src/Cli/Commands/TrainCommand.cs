@@ -1,5 +1,6 @@
 using System.CommandLine;
 using LlamaFullstack.Training;
+using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Native;
 
 namespace LlamaFullstack.Cli.Commands;
@@ -34,12 +35,20 @@ internal static class TrainCommand
 
     private static int Train(TrainingConfig config, CancellationToken cancellation)
     {
-        if (Environment.GetEnvironmentVariable("WORLD_SIZE") is { Length: > 0 } worldSize and not "1")
-            throw new UsageException($"WORLD_SIZE={worldSize}: training in several processes is not built yet; unset it to train in one.");
         TorchRuntime.Load();
+        using var ranks = ProcessGroup.Join(config.Device);
         // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
-        using var trainer = new Trainer(config, new Reporter<TrainingEvent>(Console.Out.WriteLine));
-        trainer.Run(cancellation);
+        using var trainer = new Trainer(config, new Reporter<TrainingEvent>(Console.Out.WriteLine), ranks);
+        try
+        {
+            trainer.Run(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            ranks.Leave();
+            throw;
+        }
+        ranks.Leave();
         return 0;
     }
 }
