@@ -15,6 +15,9 @@ public abstract class ProcessGroup : IDisposable
     /// <summary>A process that trains on its own: every sum is the value itself.</summary>
     public static ProcessGroup Alone { get; } = new SingleProcess();
 
+    /// <summary>Whether a launcher started this process as one of several.</summary>
+    public static bool IsLaunched => Launcher.Detect() is not null;
+
     /// <summary>This process's number, from 0.</summary>
     public abstract int Rank { get; }
 
@@ -44,11 +47,11 @@ public abstract class ProcessGroup : IDisposable
             return Alone;
         var onCuda = device is null ? cuda.is_available() : device != "cpu";
         if (launcher.Kind == LauncherKind.Torchrun)
-            return onCuda ? throw new NotSupportedException() : throw new ArgumentException(
+            return onCuda ? NcclGroup.Join(launcher) : throw new ArgumentException(
                 $"WORLD_SIZE={launcher.Size}: torchrun's variables are for CUDA, where NCCL sums the gradients. On processors MPI does: mpirun -n {launcher.Size} llamafs train …, or llamafs train --nproc_per_node={launcher.Size} …");
         var mpi = MpiGroup.Join();
         ShareProcessors(mpi.LocalSize);
-        return onCuda ? throw new NotSupportedException() : mpi;
+        return onCuda ? NcclGroup.Join(mpi) : mpi;
     }
 
     /// <summary>The device of this rank: of several GPUs on a machine each rank takes the one with its local number.</summary>
