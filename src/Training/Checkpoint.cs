@@ -10,11 +10,12 @@ namespace LlamaFullstack.Training;
 /// <summary>How far a run has come: what it takes, beside weights and moments, to go on as if it had never stopped.</summary>
 /// <param name="Iteration">Number of updates made.</param>
 /// <param name="BestValLoss">The lowest validation loss so far.</param>
+/// <param name="LossEma">The running mean of the training losses; NaN before the first.</param>
 /// <param name="DataPosition">Where the batch loader stands.</param>
 /// <param name="Seed">
 /// With <paramref name="Iteration"/>, the whole state of the random numbers: torch's generator is seeded from the two before each update.
 /// </param>
-public sealed record TrainingState(long Iteration, double BestValLoss, long DataPosition, long Seed);
+public sealed record TrainingState(long Iteration, double BestValLoss, double LossEma, long DataPosition, long Seed);
 
 /// <summary>
 /// A run's checkpoint: one safetensors file with the weights under the names of <see cref="TensorNames"/>, AdamW's moments under
@@ -26,6 +27,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
     public const string FileName = "ckpt.safetensors";
 
     private const string Format = "llamafs-checkpoint-1";
+    private const long PartLength = 1 << 26; // values: 256 MB
     private const string MeanPrefix = "optimizer.exp_avg.";
     private const string SquarePrefix = "optimizer.exp_avg_sq.";
     private readonly SafetensorsFile _file;
@@ -39,7 +41,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
         Config = FromJson(Metadata("model_args"), CoreJsonContext.Default.LlamaConfig).Validated($"{file.Path}: model_args");
         TrainConfig = FromJson(Metadata("train_config"), TrainingJsonContext.Default.TrainingConfig);
         State = new TrainingState(
-            Number<long>("iter_num"), Number<double>("best_val_loss"), Number<long>("data_position"), Number<long>("seed"));
+            Number<long>("iter_num"), Number<double>("best_val_loss"), file.Metadata.ContainsKey("loss_ema") ? Number<double>("loss_ema") : double.NaN, Number<long>("data_position"), Number<long>("seed"));
         if (State.Iteration < 0 || State.DataPosition < 0)
             throw new InvalidDataException($"{file.Path}: iter_num {State.Iteration} and data_position {State.DataPosition} must not be negative.");
     }
@@ -67,6 +69,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
             ["train_config"] = JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig),
             ["iter_num"] = state.Iteration.ToString(CultureInfo.InvariantCulture),
             ["best_val_loss"] = state.BestValLoss.ToString("R", CultureInfo.InvariantCulture),
+            ["loss_ema"] = state.LossEma.ToString("R", CultureInfo.InvariantCulture),
             ["data_position"] = state.DataPosition.ToString(CultureInfo.InvariantCulture),
             ["seed"] = state.Seed.ToString(CultureInfo.InvariantCulture),
         };
@@ -80,12 +83,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
         }
         SafetensorsWriter.Write(path, metadata,
             [.. tensors.Select(entry => SafetensorsEntry.Create(entry.Key, "F32", entry.Value.shape))],
-            (entry, stream) =>
-            {
-                using var values = tensors[entry.Name].detach();
-                using var here = values.cpu();
-                stream.Write(here.bytes);
-            });
+            (entry, stream) => Write(tensors[entry.Name], stream));
     }
 
     /// <summary>Opens a checkpoint and checks that it is one.</summary>
@@ -124,6 +122,20 @@ public sealed class Checkpoint : ITensorSource, IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
+
+    /// <summary>A tensor's values, in parts: a span holds at most 2 GB.</summary>
+    private static void Write(Tensor tensor, Stream stream)
+    {
+        using var values = tensor.detach();
+        using var flat = values.view(-1);
+        for (var start = 0L; start < flat.numel(); start += PartLength)
+        {
+            using var part = flat.narrow(0, start, Math.Min(PartLength, flat.numel() - start));
+            using var here = part.cpu();
+            using var own = here.contiguous();
+            stream.Write(own.bytes);
+        }
+    }
 
     private void Copy(string name, Tensor destination)
     {

@@ -1,13 +1,22 @@
 using System.Text.Json;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Data;
+using LlamaFullstack.Data.Tokens;
 using LlamaFullstack.Training.Model;
 
 namespace LlamaFullstack.Training;
 
-/// <summary>The folder that a run writes: config.json, tokenizer.bin, ckpt.safetensors (the last state saved) and model.bin (the best model).</summary>
+/// <summary>
+/// The folder that a run writes: config.json, tokenizer.bin, tokens.manifest (the hashes of tokenizer and data), ckpt.safetensors (the
+/// last state saved), ckpt-UPDATE.safetensors (those that --keep asks for) and model.bin (the best model).
+/// </summary>
 internal sealed class RunFolder(TrainingConfig config)
 {
+    private const int SampleTokens = 100;
+    private const double SampleTemperature = 0.8;
+
+    private Tokenizer? _tokenizer;
     private bool _hasModel = config.InitFrom == "resume" && File.Exists(Path.Combine(config.OutDir, "model.bin"));
 
     /// <summary>The checkpoint's file.</summary>
@@ -18,11 +27,32 @@ internal sealed class RunFolder(TrainingConfig config)
     public string? Begin()
     {
         AtomicFile.WriteAllText(Path.Combine(config.OutDir, "config.json"), JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig) + "\n");
-        var tokenizer = new DataFolder(config.DataDir, config.Dataset).TokenizerBin(config.DataVocabSize);
+        var data = new DataFolder(config.DataDir, config.Dataset);
+        var manifest = Path.Combine(data.Tokens(config.DataVocabSize), TokenManifest.FileName);
+        if (File.Exists(manifest))
+            AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, TokenManifest.FileName), File.ReadAllBytes(manifest));
+        var tokenizer = data.TokenizerBin(config.DataVocabSize);
         if (!File.Exists(tokenizer))
             return $"{tokenizer} is missing: to read what the model writes, put the tokenizer beside {Path.Combine(config.OutDir, "model.bin")} as tokenizer.bin";
         AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, "tokenizer.bin"), File.ReadAllBytes(tokenizer));
+        _tokenizer = new Tokenizer(TokenizerFile.Read(tokenizer, tokenizer, config.VocabSize));
         return null;
+    }
+
+    /// <summary>A text that the model writes, always with the same luck; null where the run has no tokenizer.</summary>
+    public string? Sample(Transformer model)
+    {
+        if (_tokenizer is null)
+            return null;
+        try
+        {
+            var tokens = new TextSampler(model, SampleTemperature, topK: 0, config.Seed).Generate([Vocabulary.Bos], SampleTokens);
+            return _tokenizer.Decode([Vocabulary.Bos, .. tokens]);
+        }
+        finally
+        {
+            model.train();
+        }
     }
 
     /// <summary>Writes the checkpoint and, if the model is the best so far or the run has none yet, model.bin.</summary>
@@ -33,5 +63,19 @@ internal sealed class RunFolder(TrainingConfig config)
             ModelBinWriter.Write(Path.Combine(config.OutDir, "model.bin"), model, version: 0);
         _hasModel = true;
         Training.Checkpoint.Save(Checkpoint, model, optimizer, config, state);
+        if (config.Keep > 0)
+            KeepCopy(state.Iteration);
+    }
+
+    /// <summary>The checkpoint just written stays under its update's number; the oldest of those go, once there are too many.</summary>
+    private void KeepCopy(long iteration)
+    {
+        AtomicFile.Write(Path.Combine(config.OutDir, $"ckpt-{iteration:D8}.safetensors"), copy =>
+        {
+            using var newest = File.OpenRead(Checkpoint);
+            newest.CopyTo(copy);
+        });
+        foreach (var old in Directory.GetFiles(config.OutDir, "ckpt-????????.safetensors").Order(StringComparer.Ordinal).SkipLast(config.Keep))
+            File.Delete(old);
     }
 }

@@ -18,7 +18,7 @@ namespace LlamaFullstack.Training;
 public sealed class Trainer : IDisposable
 {
     private readonly TrainingConfig _config;
-    private readonly IProgress<TrainingEvent>? _progress;
+    private IProgress<TrainingEvent>? _progress;
     private readonly ProcessGroup _ranks;
     private readonly ModelPlacement _placement;
     private readonly Transformer _model;
@@ -30,6 +30,7 @@ public sealed class Trainer : IDisposable
 
     private long _iteration; // updates made
     private double _bestValLoss = 1e9;
+    private double _lossEma = double.NaN;
     private long _savedIteration;
     private long _updates; // of them, those of this process
     private double _mfu = -1; // llama2.c's mark of "not known yet"
@@ -48,9 +49,9 @@ public sealed class Trainer : IDisposable
         _config = config;
         _ranks = ranks ?? ProcessGroup.Alone;
         _microBatches = MicroBatchesOfEachRank();
-        _progress = _ranks.IsFirst ? progress : null;
         _placement = ModelPlacement.Choose(_ranks.DeviceFor(config.Device), config.Dtype);
         _folder = new RunFolder(config);
+        _progress = _ranks.IsFirst ? progress : null;
         _data = new TrainingData(config, _ranks);
         try
         {
@@ -78,8 +79,12 @@ public sealed class Trainer : IDisposable
     /// <exception cref="InvalidDataException">The loss is not a number any more.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        if (_ranks.IsFirst && _folder.Begin() is { } note)
-            _progress?.Report(new NoteEvent(note));
+        if (_ranks.IsFirst)
+        {
+            _progress = new RunRecord(_config, _progress);
+            if (_folder.Begin() is { } note)
+                _progress.Report(new NoteEvent(note));
+        }
         try
         {
             while (true)
@@ -101,6 +106,22 @@ public sealed class Trainer : IDisposable
             Save(isBest: false);
             throw;
         }
+    }
+
+    /// <summary>Makes some updates, of which nothing is kept, to learn how long one takes.</summary>
+    /// <returns>The shortest, since the first ones also allocate and compile.</returns>
+    public TimeSpan TimeUpdates(int count, CancellationToken cancellation = default)
+    {
+        var shortest = TimeSpan.MaxValue;
+        for (var i = 0; i < count; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var start = Stopwatch.GetTimestamp();
+            Update(cancellation);
+            var elapsed = Stopwatch.GetElapsedTime(start);
+            shortest = elapsed < shortest ? elapsed : shortest;
+        }
+        return shortest;
     }
 
     /// <summary>Frees the model's memory and closes the data.</summary>
@@ -135,6 +156,7 @@ public sealed class Trainer : IDisposable
         var norm = _optimizer.ClipGradients(_config.GradClip > 0 ? _config.GradClip : double.PositiveInfinity);
         StopIfDiverged("loss", meanLoss); // before the step, so that the weights, and what is saved of them, stay sound
         StopIfDiverged("gradient norm", norm);
+        _lossEma = double.IsNaN(_lossEma) ? meanLoss : 0.98 * _lossEma + 0.02 * meanLoss;
         var learningRate = _config.Schedule.At(_iteration);
         _optimizer.Step(learningRate);
         _optimizer.ZeroGradients();
@@ -151,6 +173,8 @@ public sealed class Trainer : IDisposable
         StopIfDiverged("validation loss", val);
         if (_config.EvalOnly)
             return;
+        if (_ranks.IsFirst && _iteration > 0 && _folder.Sample(_model) is { } text)
+            _progress?.Report(new SampleEvent(_iteration, text));
         var isBest = val < _bestValLoss;
         if (isBest)
             _bestValLoss = val;
@@ -165,7 +189,7 @@ public sealed class Trainer : IDisposable
             return;
         _progress?.Report(new CheckpointEvent(_iteration, _config.OutDir));
         if (_ranks.IsFirst)
-            _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _data.Position, _config.Seed), isBest);
+            _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _lossEma, _data.Position, _config.Seed), isBest);
         _savedIteration = _iteration;
     }
 
@@ -186,6 +210,7 @@ public sealed class Trainer : IDisposable
         checkpoint.Restore(_optimizer);
         _iteration = _savedIteration = checkpoint.State.Iteration;
         _bestValLoss = checkpoint.State.BestValLoss;
+        _lossEma = checkpoint.State.LossEma;
         _data.Start(checkpoint.State.DataPosition);
     }
 
@@ -200,7 +225,7 @@ public sealed class Trainer : IDisposable
         var mfu = flops / elapsed.TotalSeconds / 312e12;
         if (_updates >= 5) // the first ones are slower
             _mfu = _mfu < 0 ? mfu : 0.9 * _mfu + 0.1 * mfu;
-        _progress?.Report(new StepEvent(_iteration, loss, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
+        _progress?.Report(new StepEvent(_iteration, loss, _lossEma, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
     }
 
     private void StopIfDiverged(string name, double value)

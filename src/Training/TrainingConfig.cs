@@ -32,6 +32,9 @@ public sealed record TrainingConfig
     /// <summary>Save after every evaluation, not only after the best one so far.</summary>
     public bool AlwaysSaveCheckpoint { get; init; }
 
+    /// <summary>How many of the last checkpoints stay, beside the newest, under their updates' numbers.</summary>
+    public int Keep { get; init; }
+
     /// <summary>"scratch", or "resume" to go on from the checkpoint in <see cref="OutDir"/>.</summary>
     public string InitFrom { get; init; } = "scratch";
 
@@ -155,6 +158,7 @@ public sealed record TrainingConfig
             ?? Below("eval_interval", EvalInterval, 1)
             ?? Below("log_interval", LogInterval, 1)
             ?? Below("eval_iters", EvalIters, 1)
+            ?? Below("keep", Keep, 0)
             ?? OneOf("init_from", InitFrom, "scratch", "resume")
             ?? Below("batch_size", BatchSize, 1)
             ?? OneOf("vocab_source", VocabSource ?? "llama2", "llama2", "custom")

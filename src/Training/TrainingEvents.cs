@@ -16,12 +16,13 @@ public sealed record NoteEvent(string Text) : TrainingEvent
 /// <summary>An update was made.</summary>
 /// <param name="Iteration">Its number, from 0.</param>
 /// <param name="Loss">The mean loss of its micro-batches (llama2.c shows the last one's).</param>
+/// <param name="LossEma">The running mean of the losses: 0.98 of it stays at each update.</param>
 /// <param name="LearningRate">The rate that it was made with.</param>
 /// <param name="Elapsed">Time that it took, without evaluations.</param>
 /// <param name="TokensPerSecond">Tokens learnt from in that time.</param>
 /// <param name="Mfu">Use of an A100's 312 TFLOPS, as llama2.c counts it, averaged over the last updates; -1 at first.</param>
 public sealed record StepEvent(
-    long Iteration, double Loss, double LearningRate, TimeSpan Elapsed, double TokensPerSecond, double Mfu) : TrainingEvent
+    long Iteration, double Loss, double LossEma, double LearningRate, TimeSpan Elapsed, double TokensPerSecond, double Mfu) : TrainingEvent
 {
     /// <summary>llama2.c's line.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
@@ -46,4 +47,13 @@ public sealed record CheckpointEvent(long Iteration, string Folder) : TrainingEv
 {
     /// <summary>llama2.c's line.</summary>
     public override string ToString() => $"saving checkpoint to {Folder}";
+}
+
+/// <summary>The model wrote a text of its own, after an evaluation.</summary>
+/// <param name="Iteration">Number of updates made.</param>
+/// <param name="Text">The text.</param>
+public sealed record SampleEvent(long Iteration, string Text) : TrainingEvent
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"sample at {Iteration}: {Text.ReplaceLineEndings(" ")}";
 }

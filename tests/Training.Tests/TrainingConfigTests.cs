@@ -87,7 +87,7 @@ public sealed class TrainingConfigTests
     [Fact]
     public void StepEvent_Text_IsLlama2csLine() =>
         Assert.Equal("12 | loss 3.1416 | lr 5.000000e-04 | 1234.50ms | mfu 1.25%",
-            new StepEvent(12, 3.14159, 5e-4, TimeSpan.FromMilliseconds(1234.5), 0, 0.0125).ToString());
+            new StepEvent(12, 3.14159, 3.2, 5e-4, TimeSpan.FromMilliseconds(1234.5), 0, 0.0125).ToString());
 
     [Fact]
     public void EvalEvent_Text_IsLlama2csLine() =>

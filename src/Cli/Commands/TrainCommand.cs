@@ -13,8 +13,9 @@ internal static class TrainCommand
         var preset = Options.CreateWithoutDefault<string?>("--preset", $"Shape and settings of a known model: {string.Join(", ", TrainingOptions.Presets.Keys)}.");
         var config = Options.CreateWithoutDefault<string?>("--config", "JSON file of options, such as { \"dim\": 64 }. Overrides the preset; the command line overrides both.");
         var processes = Options.CreateWithoutDefault<int?>("--nproc_per_node", "Train in that many processes on this machine, started by mpirun.");
+        var dryRun = Options.Create("--dry_run", "Print parameters, memory, tokens of an update and the time of the run, measured on three updates; write nothing.", false);
         var options = TrainingOptions.All.ToDictionary(option => option, AsOption);
-        var command = new Command("train", "Train a model. Every option of llama2.c's train.py, under the same name and default.") { preset, config, processes };
+        var command = new Command("train", "Train a model. Every option of llama2.c's train.py, under the same name and default.") { preset, config, processes, dryRun };
         foreach (var option in options.Values)
             command.Add(option);
         command.SetAction((parsed, cancellation) =>
@@ -22,6 +23,8 @@ internal static class TrainCommand
             var given = options.Where(entry => parsed.GetResult(entry.Value) is not null)
                 .Select(entry => (entry.Key.Name, parsed.GetValue(entry.Value) ?? "True")).ToList();
             var resolved = TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given);
+            if (parsed.GetValue(dryRun))
+                return Task.FromResult(DryRun(resolved, cancellation));
             return Task.FromResult(parsed.GetValue(processes) is { } count && !ProcessGroup.IsLaunched
                 ? Launch(count, cancellation) : Train(resolved, cancellation));
         });
@@ -46,7 +49,8 @@ internal static class TrainCommand
         TorchRuntime.Load();
         using var ranks = ProcessGroup.Join(config.Device);
         // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
-        using var trainer = new Trainer(config, new Reporter<TrainingEvent>(Console.Out.WriteLine), ranks);
+        using var display = new TrainingDisplay(config.MaxIters);
+        using var trainer = new Trainer(config, display, ranks);
         try
         {
             trainer.Run(cancellation);
@@ -57,6 +61,26 @@ internal static class TrainCommand
             throw;
         }
         ranks.Leave();
+        return 0;
+    }
+
+    private static int DryRun(TrainingConfig config, CancellationToken cancellation)
+    {
+        const int updates = 3;
+        TorchRuntime.Load();
+        using var trainer = new Trainer(config);
+        var update = trainer.TimeUpdates(updates, cancellation);
+        var parameters = config.Model.ParameterCount;
+        var run = update * config.MaxIters;
+        using var self = System.Diagnostics.Process.GetCurrentProcess();
+        foreach (var line in (string[])[
+            $"parameters:       {parameters:N0}",
+            $"model and AdamW:  {parameters * 16 / 1e6:N1} MB (weights, gradients and two moments, 16 bytes a parameter)",
+            $"peak memory:      {self.PeakWorkingSet64 / 1e6:N0} MB in {updates} updates, this program included",
+            $"tokens an update: {config.TokensPerIteration:N0}",
+            $"an update:        {update.TotalMilliseconds:N0} ms, {config.TokensPerIteration / update.TotalSeconds:N0} tokens a second",
+            $"the run:          {config.MaxIters:N0} updates, {(long)run.TotalHours} h {run.Minutes} min {run.Seconds} s without evaluations"])
+            Console.Out.WriteLine(line);
         return 0;
     }
 }

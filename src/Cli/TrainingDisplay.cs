@@ -1,0 +1,52 @@
+using System.Diagnostics;
+using System.Globalization;
+using LlamaFullstack.Training;
+
+namespace LlamaFullstack.Cli;
+
+/// <summary>A training run on stdout: on a terminal one status line that is redrawn, with what is rarer above it; elsewhere llama2.c's plain lines.</summary>
+internal sealed class TrainingDisplay(int maxIters) : IProgress<TrainingEvent>, IDisposable
+{
+    private readonly bool _isTerminal = !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
+    private readonly Stopwatch _clock = new();
+    private long _firstIteration;
+    private int _shown;
+
+    public void Report(TrainingEvent value)
+    {
+        if (!_isTerminal || value is not StepEvent step)
+        {
+            Dispose();
+            Console.Out.WriteLine(value);
+            return;
+        }
+        if (!_clock.IsRunning)
+        {
+            _clock.Start();
+            _firstIteration = step.Iteration;
+        }
+        var line = Status(step);
+        Console.Out.Write("\r" + line.PadRight(_shown));
+        _shown = line.Length;
+    }
+
+    /// <summary>Ends the status line, so that what follows begins on its own.</summary>
+    public void Dispose()
+    {
+        if (_shown > 0)
+            Console.Out.WriteLine();
+        _shown = 0;
+    }
+
+    private string Status(StepEvent step)
+    {
+        var mfu = step.Mfu < 0 ? "" : $" | mfu {step.Mfu * 100:F1}%";
+        var made = step.Iteration - _firstIteration;
+        var left = made < 1 ? "" : $" | {Duration(_clock.Elapsed * ((double)(maxIters - step.Iteration) / made))} left";
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{step.Iteration}/{maxIters} | loss {step.Loss:F4} | ema {step.LossEma:F4} | lr {step.LearningRate:0.00e+00} | {step.TokensPerSecond:N0} tok/s{mfu}{left}");
+    }
+
+    private static string Duration(TimeSpan time) =>
+        time.TotalHours >= 1 ? $"{(int)time.TotalHours} h {time.Minutes} min" : time.TotalMinutes >= 1 ? $"{time.Minutes} min {time.Seconds} s" : $"{time.Seconds} s";
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using TorchSharp;
+using TorchSharp.Modules;
+
+namespace LlamaFullstack.Training;
+
+/// <summary>
+/// Writes down what happens in a run, for people and for other programs: metrics.jsonl (a line for each logged update and each
+/// evaluation), samples.txt, and events for TensorBoard. Then passes it on.
+/// </summary>
+internal sealed class RunRecord : IProgress<TrainingEvent>
+{
+    private readonly string _folder;
+    private readonly bool _isResumed;
+    private readonly IProgress<TrainingEvent>? _next;
+    private SummaryWriter? _tensorBoard;
+    private bool _begun;
+
+    /// <param name="config">The run; a run that begins anew begins its record anew, one that is resumed goes on with it.</param>
+    /// <param name="next">Told of every event too.</param>
+    public RunRecord(TrainingConfig config, IProgress<TrainingEvent>? next)
+    {
+        _folder = config.OutDir;
+        _isResumed = config.InitFrom == "resume";
+        _next = next;
+    }
+
+    /// <summary>The file of a run's metrics.</summary>
+    public static string MetricsFile(string folder) => Path.Combine(folder, "metrics.jsonl");
+
+    /// <inheritdoc/>
+    public void Report(TrainingEvent value)
+    {
+        switch (value)
+        {
+            case StepEvent step:
+                Begin(step.Iteration);
+                Append(json =>
+                {
+                    json.WriteNumber("step", step.Iteration);
+                    json.WriteNumber("loss", Math.Round(step.Loss, 6));
+                    json.WriteNumber("loss_ema", Math.Round(step.LossEma, 6));
+                    json.WriteNumber("lr", step.LearningRate);
+                    json.WriteNumber("ms", Math.Round(step.Elapsed.TotalMilliseconds, 2));
+                    json.WriteNumber("tokens_per_second", Math.Round(step.TokensPerSecond));
+                });
+                Chart("train/loss", step.Loss, step.Iteration);
+                Chart("train/lr", step.LearningRate, step.Iteration);
+                Chart("train/tokens_per_second", step.TokensPerSecond, step.Iteration);
+                break;
+            case EvalEvent { TrainLoss: var train, ValLoss: var val } eval when double.IsFinite(train) && double.IsFinite(val):
+                Begin(eval.Iteration);
+                Append(json =>
+                {
+                    json.WriteNumber("step", eval.Iteration);
+                    json.WriteNumber("train_loss", Math.Round(train, 6));
+                    json.WriteNumber("val_loss", Math.Round(val, 6));
+                });
+                Chart("eval/train_loss", train, eval.Iteration);
+                Chart("eval/val_loss", val, eval.Iteration);
+                break;
+            case SampleEvent sample:
+                File.AppendAllText(Path.Combine(_folder, "samples.txt"), $"--- {sample.Iteration}\n{sample.Text}\n");
+                break;
+        }
+        _next?.Report(value);
+    }
+
+    /// <summary>Opens the record. Of a run that is resumed, what was written after the checkpoint is dropped: it comes again.</summary>
+    private void Begin(long iteration)
+    {
+        if (_begun)
+            return;
+        _begun = true;
+        Directory.CreateDirectory(_folder);
+        var path = MetricsFile(_folder);
+        if (!_isResumed)
+        {
+            File.Delete(path);
+            File.Delete(Path.Combine(_folder, "samples.txt"));
+        }
+        else if (File.Exists(path))
+            File.WriteAllLines(path, [.. File.ReadLines(path).Where(line => StepOf(line) < iteration)]);
+        _tensorBoard = torch.utils.tensorboard.SummaryWriter(Path.Combine(_folder, "tensorboard"), createRunName: false);
+    }
+
+    private void Append(Action<Utf8JsonWriter> write)
+    {
+        using var line = new MemoryStream();
+        using (var json = new Utf8JsonWriter(line))
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        }
+        File.AppendAllText(MetricsFile(_folder), Encoding.UTF8.GetString(line.ToArray()) + "\n");
+    }
+
+    private void Chart(string name, double value, long iteration) => _tensorBoard!.add_scalar(name, (float)value, (int)iteration);
+
+    // A line that a crash cut short has no number, and goes.
+    private static long StepOf(string line) =>
+        line.StartsWith("{\"step\":", StringComparison.Ordinal) && line.EndsWith('}')
+        && long.TryParse(line.AsSpan(8, Math.Max(0, line.IndexOf(',') - 8)), NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : long.MaxValue;
+}
