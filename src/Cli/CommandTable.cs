@@ -11,6 +11,7 @@ internal static class CommandTable
         ("quickstart", QuickstartCommand.Create),
         ("data", DataCommand.Create),
         ("train", TrainCommand.Create),
+        ("plot", PlotCommand.Create),
         ("sample", SampleCommand.Create),
         ("export", ExportCommand.Create),
         ("export-tokenizer", ExportTokenizerCommand.Create),

@@ -4,8 +4,8 @@ using LlamaFullstack.Training;
 
 namespace LlamaFullstack.Cli;
 
-/// <summary>A training run on stdout: on a terminal one status line that is redrawn, with what is rarer above it; elsewhere llama2.c's plain lines.</summary>
-internal sealed class TrainingDisplay(int maxIters) : IProgress<TrainingEvent>, IDisposable
+/// <summary>A training run on stdout: on a terminal one status line that is redrawn, with what is rarer above it; elsewhere llama2.c's plain lines. loss.png is drawn anew at each evaluation.</summary>
+internal sealed class TrainingDisplay(string outDir, int maxIters) : IProgress<TrainingEvent>, IDisposable
 {
     private readonly bool _isTerminal = !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
     private readonly Stopwatch _clock = new();
@@ -18,6 +18,8 @@ internal sealed class TrainingDisplay(int maxIters) : IProgress<TrainingEvent>, 
         {
             Dispose();
             Console.Out.WriteLine(value);
+            if (value is EvalEvent { Iteration: > 0 })
+                LossPlot.Draw([outDir], Path.Combine(outDir, "loss.png"));
             return;
         }
         if (!_clock.IsRunning)

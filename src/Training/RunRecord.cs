@@ -13,6 +13,7 @@ namespace LlamaFullstack.Training;
 internal sealed class RunRecord : IProgress<TrainingEvent>
 {
     private readonly string _folder;
+    private readonly string _metrics;
     private readonly bool _isResumed;
     private readonly IProgress<TrainingEvent>? _next;
     private SummaryWriter? _tensorBoard;
@@ -23,12 +24,10 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
     public RunRecord(TrainingConfig config, IProgress<TrainingEvent>? next)
     {
         _folder = config.OutDir;
+        _metrics = Path.Combine(config.OutDir, RunMetrics.FileName);
         _isResumed = config.InitFrom == "resume";
         _next = next;
     }
-
-    /// <summary>The file of a run's metrics.</summary>
-    public static string MetricsFile(string folder) => Path.Combine(folder, "metrics.jsonl");
 
     /// <inheritdoc/>
     public void Report(TrainingEvent value)
@@ -75,14 +74,13 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
             return;
         _begun = true;
         Directory.CreateDirectory(_folder);
-        var path = MetricsFile(_folder);
         if (!_isResumed)
         {
-            File.Delete(path);
+            File.Delete(_metrics);
             File.Delete(Path.Combine(_folder, "samples.txt"));
         }
-        else if (File.Exists(path))
-            File.WriteAllLines(path, [.. File.ReadLines(path).Where(line => StepOf(line) < iteration)]);
+        else if (File.Exists(_metrics))
+            File.WriteAllLines(_metrics, [.. File.ReadLines(_metrics).Where(line => StepOf(line) < iteration)]);
         _tensorBoard = torch.utils.tensorboard.SummaryWriter(Path.Combine(_folder, "tensorboard"), createRunName: false);
     }
 
@@ -95,7 +93,7 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
             write(json);
             json.WriteEndObject();
         }
-        File.AppendAllText(MetricsFile(_folder), Encoding.UTF8.GetString(line.ToArray()) + "\n");
+        File.AppendAllText(_metrics, Encoding.UTF8.GetString(line.ToArray()) + "\n");
     }
 
     private void Chart(string name, double value, long iteration) => _tensorBoard!.add_scalar(name, (float)value, (int)iteration);

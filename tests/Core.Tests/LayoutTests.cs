@@ -12,7 +12,7 @@ public class LayoutTests
         { "Inference", ["Core"], [] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
-        { "Cli", ["Core", "Data", "Training", "Export", "Inference"], ["System.CommandLine"] },
+        { "Cli", ["Core", "Data", "Training", "Export", "Inference"], ["ScottPlot", "System.CommandLine"] },
     };
 
     [Theory]

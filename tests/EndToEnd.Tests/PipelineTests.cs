@@ -30,6 +30,34 @@ public class PipelineTests
     }
 
     [Fact]
+    public void Run_OfTraining_IsRecordedPlottedAndEvaluatedAlike()
+    {
+        using var folder = new TempFolder();
+        Prepare(folder);
+        string[] run = [.. TinyModel, "--max_iters=20", "--warmup_iters=5", "--eval_interval=10"];
+        Assert.Contains("tokens an update: 512", Llamafs.Run([.. run, "--dry_run"], folder.Path).AssertSucceeds().Out, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(folder.File("out")));
+
+        Assert.Contains("sample at 20: ", Llamafs.Run(run, folder.Path).AssertSucceeds().Out, StringComparison.Ordinal);
+        foreach (var file in new[] { "config.json", "metrics.jsonl", "samples.txt", "tokens.manifest", "tokenizer.bin", "loss.png" })
+            Assert.True(File.Exists(folder.File($"out/{file}")), file);
+        Llamafs.Run(["plot", "out", "-o", "two.png"], folder.Path).AssertSucceeds();
+        byte[] png = [0x89, (byte)'P', (byte)'N', (byte)'G'];
+        Assert.Equal(png, File.ReadAllBytes(folder.File("two.png"))[..4]);
+        Llamafs.Run(["plot", "nowhere"], folder.Path).AssertFails(1, "nowhere is not the folder of a run");
+
+        // Torch's checkpoint and the engine's file, to six digits: fp32 on both sides.
+        double[] Figures(string model) => [.. Llamafs.Run(["eval", model, "--dataset=sample", "--max_tokens=4000"], folder.Path).AssertSucceeds().Out
+            .Split(' ').Where((_, i) => i is 2 or 8).Select(word => double.Parse(word, System.Globalization.CultureInfo.InvariantCulture))];
+        Llamafs.Run(["export", "out/last.bin"], folder.Path).AssertSucceeds();
+        var (torch, engine) = (Figures("out/ckpt.safetensors"), Figures("out/last.bin"));
+        Assert.Equal(2, torch.Length);
+        Assert.Equal(torch[0], engine[0], 1e-5);
+        Assert.Equal(torch[1], engine[1], 1e-5);
+        Assert.InRange(torch[1], 1, 8.5);
+    }
+
+    [Fact]
     public void Train_InterruptedAndKilled_GoesOnFromItsLastCheckpoint()
     {
         if (OperatingSystem.IsWindows())

@@ -214,6 +214,47 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void Run_Keep_LeavesThatManyOlderCheckpoints()
+    {
+        using var folder = new TempFolder();
+        Train(TinyRun.Create(folder) with { EvalInterval = 5, AlwaysSaveCheckpoint = true, Keep = 2 });
+
+        Assert.Equal(["ckpt-00000015.safetensors", "ckpt-00000020.safetensors"],
+            Directory.GetFiles(folder.File("out"), "ckpt-*").Select(Path.GetFileName).Order());
+        Assert.Equal(File.ReadAllBytes(folder.File("out/ckpt.safetensors")), File.ReadAllBytes(folder.File("out/ckpt-00000020.safetensors")));
+        using var older = Checkpoint.Open(folder.File("out/ckpt-00000015.safetensors"));
+        Assert.Equal(15, older.State.Iteration);
+    }
+
+    [Fact]
+    public void Run_StoppedAndResumed_HoldsEachMetricOnce()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        using (var stop = new CancellationTokenSource())
+        using (var trainer = new Trainer(config, new StopAfter(new EventLog(), stop, iteration: 6)))
+            Assert.Throws<OperationCanceledException>(() => trainer.Run(stop.Token));
+        File.AppendAllText(folder.File("out/metrics.jsonl"), "{\"step\":7,\"loss\":9,\"loss_ema\":9,\"lr\":9}\n{\"step\":8,\"lo"); // killed later on
+        var log = Train(config with { InitFrom = "resume" });
+
+        var metrics = RunMetrics.Read(folder.File("out"));
+        Assert.Equal(Enumerable.Range(0, 20).Select(step => (long)step), metrics.Steps.Select(step => step.Step));
+        Assert.Equal([0, 10, 20], metrics.Evaluations.Select(eval => eval.Step));
+        Assert.Equal(log.Losses.Last(), metrics.Steps[^1].Loss, 1e-6);
+        Assert.NotEmpty(Directory.GetFiles(folder.File("out/tensorboard")));
+    }
+
+    [Fact]
+    public void TimeUpdates_Three_WritesNothing()
+    {
+        using var folder = new TempFolder();
+        using var trainer = new Trainer(TinyRun.Create(folder));
+
+        Assert.True(trainer.TimeUpdates(3) > TimeSpan.Zero);
+        Assert.False(Directory.Exists(folder.File("out")));
+    }
+
+    [Fact]
     public void Run_ThousandUpdates_KeepsMemoryFlat()
     {
         using var folder = new TempFolder();

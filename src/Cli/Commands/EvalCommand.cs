@@ -40,13 +40,12 @@ internal static class EvalCommand
         }
         using var model = LlamaModel.Open(path);
         using var transformer = new Transformer(model);
-        var evaluation = new LossEvaluation();
-        return Evaluate(path, model.Config, folder, maxTokens, cancellation, window =>
+        return Evaluate(path, model.Config, folder, maxTokens, window =>
         {
-            var before = evaluation.Count > 0 ? evaluation.MeanLoss * evaluation.Count : 0;
+            var evaluation = new LossEvaluation();
             evaluation.Add(transformer, window);
-            return evaluation.MeanLoss * evaluation.Count - before;
-        });
+            return evaluation.MeanLoss * evaluation.Count;
+        }, cancellation);
     }
 
     // Apart, since the runtime loads libtorch on entry to a method that names it.
@@ -55,7 +54,7 @@ internal static class EvalCommand
     {
         using var model = SavedModel.Load(path, ModelPlacement.Choose(device: null, "float32"));
         model.eval();
-        return Evaluate(path, model.Config, folder, maxTokens, cancellation, window => model.SumOfLosses(window));
+        return Evaluate(path, model.Config, folder, maxTokens, model.SumOfLosses, cancellation);
     }
 
     /// <summary>Prints the mean over the split's windows.</summary>
@@ -63,10 +62,10 @@ internal static class EvalCommand
     /// <param name="config">Its shape.</param>
     /// <param name="folder">The dataset.</param>
     /// <param name="maxTokens">See the option.</param>
-    /// <param name="cancellation">Stops between windows.</param>
     /// <param name="sumOfLosses">max_seq_len tokens and one more → the sum of -log p of each but the first, in nats.</param>
+    /// <param name="cancellation">Stops between windows.</param>
     private static int Evaluate(
-        string path, LlamaConfig config, DataFolder folder, long maxTokens, CancellationToken cancellation, Func<long[], double> sumOfLosses)
+        string path, LlamaConfig config, DataFolder folder, long maxTokens, Func<long[], double> sumOfLosses, CancellationToken cancellation)
     {
         using var shard = OpenValidation(folder, config.VocabSize);
         var tokenizer = new Tokenizer(TokenizerFile.Read(null, path, config.VocabSize));

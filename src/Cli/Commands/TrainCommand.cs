@@ -49,7 +49,7 @@ internal static class TrainCommand
         TorchRuntime.Load();
         using var ranks = ProcessGroup.Join(config.Device);
         // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
-        using var display = new TrainingDisplay(config.MaxIters);
+        using var display = new TrainingDisplay(config.OutDir, config.MaxIters);
         using var trainer = new Trainer(config, display, ranks);
         try
         {

@@ -1,0 +1,40 @@
+using LlamaFullstack.Training;
+using ScottPlot;
+
+namespace LlamaFullstack.Cli;
+
+/// <summary>The curves of one or more runs as a picture: losses by update, and the learning rate below. Nothing else loads the plotting library.</summary>
+internal static class LossPlot
+{
+    private const int Width = 1000;
+    private const int Height = 800;
+
+    /// <summary>Draws a PNG file.</summary>
+    /// <param name="runs">Folders of runs.</param>
+    /// <param name="path">The file to create or replace.</param>
+    /// <exception cref="IOException">A run has no metrics, or the file cannot be written.</exception>
+    public static void Draw(IReadOnlyList<string> runs, string path)
+    {
+        var picture = new Multiplot();
+        picture.AddPlots(2);
+        var (losses, rates) = (picture.GetPlot(0), picture.GetPlot(1));
+        foreach (var run in runs)
+        {
+            var metrics = RunMetrics.Read(run);
+            var color = losses.Add.Palette.GetColor(losses.PlottableList.Count);
+            var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(run)));
+            double[] steps = [.. metrics.Steps.Select(step => (double)step.Step)];
+            var train = losses.Add.ScatterLine(steps, [.. metrics.Steps.Select(step => step.LossEma)], color);
+            train.LegendText = $"{name}: training, running mean";
+            var val = losses.Add.Scatter([.. metrics.Evaluations.Select(eval => (double)eval.Step)], (double[])[.. metrics.Evaluations.Select(eval => eval.ValLoss)], color);
+            val.LinePattern = LinePattern.Dashed;
+            val.LegendText = $"{name}: validation";
+            rates.Add.ScatterLine(steps, [.. metrics.Steps.Select(step => step.LearningRate)], color);
+        }
+        losses.Title("Loss, nats a token");
+        losses.ShowLegend(Alignment.UpperRight);
+        rates.Title("Learning rate");
+        rates.XLabel("update");
+        picture.SavePng(path, Width, Height);
+    }
+}
