@@ -21,18 +21,19 @@ internal static class ExportCommand
         var version = Options.Create("--version",
             "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size; -1: a folder for Hugging Face's transformers.", 0);
         var checkpoint = Options.CreateWithoutDefault<string?>("--checkpoint",
-            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, or a folder of Hugging Face's. [default: the checkpoint in out]");
+            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, a GGUF file, or a folder of Hugging Face's. [default: the checkpoint in out]");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
             "Version 2: weights that share one scale. [default: the largest of 64, 32, 16, … that divides dim and hidden_dim]");
+        var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
         var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each int8 tensor, as JSON." };
 
-        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, groupSize, json };
+        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, groupSize, maxSeqLen, json };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(checkpoint), parsed.GetValue(target),
-            parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(json), cancellation)));
+            parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(maxSeqLen), parsed.GetValue(json), cancellation)));
         return command;
     }
 
-    private static int Run(string? checkpoint, string? target, int version, int? groupSize, bool json, CancellationToken cancellation)
+    private static int Run(string? checkpoint, string? target, int version, int? groupSize, int? maxSeqLen, bool json, CancellationToken cancellation)
     {
         if (version is not (ModelExport.HuggingFaceVersion or 0 or 1 or 2))
             throw new UsageException($"--version {version}: expected 0, 1, 2 or -1.");
@@ -41,7 +42,8 @@ internal static class ExportCommand
 
         target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
         ExportReport report;
-        using (var source = ModelSource.Open(checkpoint ?? ModelExport.FindCheckpoint(Folder)))
+        checkpoint ??= ModelExport.FindCheckpoint(Folder);
+        using (var source = maxSeqLen is { } context ? ModelSource.Open(checkpoint, context) : ModelSource.Open(checkpoint))
         using (var bar = new ProgressBar($"export {target}"))
             report = ModelExport.Write(source, target, version, groupSize,
                 new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);

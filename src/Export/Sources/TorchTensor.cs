@@ -1,3 +1,5 @@
+using LlamaFullstack.Core;
+
 namespace LlamaFullstack.Export.Sources;
 
 /// <summary>Values that one or more tensors of a PyTorch file share: a flat array.</summary>
