@@ -80,6 +80,8 @@ public sealed class ModelSource : IDisposable
         public bool SharedClassifier => source.SharedClassifier;
 
         public void Read(string name, Span<float> destination) => source.Read(name, destination);
+
+        public TensorStorage StorageOf(string name) => source.StorageOf(name);
     }
 
     // An int64 length of less than 4 GB and a JSON object. (A version 0 file begins with two int32 above 0: as one int64, more than 4 GB.)

@@ -62,6 +62,9 @@ public sealed class GgufModel : ITensorSource, IDisposable
     /// <inheritdoc/>
     public void Read(string name, Span<float> destination) => File.Read(Tensor(name), destination);
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name) => new(Tensor(name).Type.Name, Tensor(name).ByteLength);
+
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => File.Dispose();
 
@@ -75,10 +78,8 @@ public sealed class GgufModel : ITensorSource, IDisposable
                 throw Bad($"{key} is {value}, which is not supported");
         if (metadata.Flag("llama.attention.causal") == false)
             throw Bad("llama.attention.causal is false: not a model that tells what comes next");
-        if (metadata.Text("llama.rope.scaling.type") is { } scaling && scaling != "none")
-            throw Bad($"llama.rope.scaling.type {PlainText.Quote(scaling)} is not supported");
-        if (File.Find(GgufNames.RopeFreqs) is not null)
-            throw Bad($"has {GgufNames.RopeFreqs}: scaled RoPE frequencies, as in Llama 3.1, are not supported");
+        if (metadata.Text(GgufRope.ScalingType) is { } scaling and not ("none" or GgufRope.Linear))
+            throw Bad($"{GgufRope.ScalingType} {PlainText.Quote(scaling)} is not supported");
     }
 
     private LlamaConfig ReadConfig()
@@ -101,7 +102,25 @@ public sealed class GgufModel : ITensorSource, IDisposable
         foreach (var key in (ReadOnlySpan<string>)[GgufNames.RopeDimensionCount, "llama.attention.key_length", "llama.attention.value_length"])
             if (metadata.Whole(key) is { } width && width != config.HeadSize)
                 throw Bad($"{key} {width} is not embedding_length / head_count = {config.HeadSize}, which is the only one that is supported");
-        return config;
+        return config with { RopeScaling = ReadRopeScaling(config) };
+    }
+
+    private RopeScaling? ReadRopeScaling(LlamaConfig config)
+    {
+        if (File.Metadata.Text(GgufRope.ScalingType) == GgufRope.Linear)
+        {
+            var linear = new RopeScaling { Kind = RopeScalingKind.Linear, Factor = File.Metadata.Fraction(GgufRope.ScalingFactor) ?? throw Bad($"has no {GgufRope.ScalingFactor}") };
+            return linear.FindProblem() is { } problem ? throw Bad(problem) : linear;
+        }
+        if (File.Find(GgufNames.RopeFreqs) is not { } tensor)
+            return null;
+        if (tensor.Type != GgufType.F32 || tensor.Shape.Count != 1 || tensor.Shape[0] != config.HeadSize / 2)
+            throw Bad($"{tensor.Name} must be {config.HeadSize / 2} values of F32, one for each pair of a head");
+        var factors = new float[config.HeadSize / 2];
+        File.Read(tensor, factors);
+        if (factors.All(factor => factor == 1))
+            return null;
+        return GgufRope.Find(config, factors) ?? throw Bad($"{tensor.Name} scales RoPE in another way than Llama 3.1 and 3.2 do, which is not supported");
     }
 
     private int Needed(string key) => File.Metadata.Whole(key) ?? throw Bad($"has no {key}");
@@ -126,7 +145,7 @@ public sealed class GgufModel : ITensorSource, IDisposable
     // A tensor that nothing here reads would change what the model says.
     private void CheckNames()
     {
-        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => GgufNames.Of(tensor.Name)).ToHashSet();
+        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => GgufNames.Of(tensor.Name)).Append(GgufNames.RopeFreqs).ToHashSet();
         foreach (var tensor in File.Tensors)
             if (!known.Contains(tensor.Name))
                 throw Bad($"has the tensor {PlainText.Quote(tensor.Name)}, which a Llama 2 model of {Config.NLayers} layers does not have");

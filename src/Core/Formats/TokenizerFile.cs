@@ -34,8 +34,11 @@ public static class TokenizerFile
     {
         if (GgufFile.Recognises(modelPath))
             return modelPath;
-        var beside = Path.Combine(Path.GetDirectoryName(modelPath) ?? "", DefaultName);
+        var folder = Directory.Exists(modelPath) ? modelPath : Path.GetDirectoryName(modelPath) ?? "";
+        var beside = Path.Combine(folder, DefaultName);
+        var ofHuggingFace = Path.Combine(folder, "tokenizer.model");
         return File.Exists(beside) ? beside
+            : Directory.Exists(modelPath) && File.Exists(ofHuggingFace) ? ofHuggingFace
             : File.Exists(DefaultName) ? DefaultName
             : throw new FileNotFoundException($"{modelPath}: no {DefaultName} beside it, nor in this folder. Name the model's tokenizer with -z.");
     }
