@@ -26,7 +26,7 @@ public static class TrainingOptions
         new("always_save_checkpoint", "Files", "Save after every evaluation, not only after the best one so far.", "False", (c, v) => c with { AlwaysSaveCheckpoint = Bool(v) }),
 
         new("data_dir", "Data", "Folder of the datasets.", "data", (c, v) => c with { DataDir = v }),
-        new("dataset", "Data", "Which dataset: tinystories, sample, or a folder in data_dir.", "tinystories", (c, v) => c with { Dataset = v }),
+        new("dataset", "Data", "Which dataset, as for data pretokenize: tinystories, tinystories-v2, sample, a path, or the name of one used before.", "tinystories", (c, v) => c with { Dataset = v }),
         new("batch_size", "Data", "Sequences in a micro-batch.", "128", (c, v) => c with { BatchSize = Int(v) }),
         new("max_seq_len", "Data", "Tokens in a sequence.", "256", (c, v) => c with { MaxSeqLen = Int(v) }),
         new("vocab_source", "Data", "llama2 or custom.", "custom if vocab_size is not 32000", (c, v) => c with { VocabSource = v }),
