@@ -16,6 +16,7 @@ internal static class CommandTable
         ("export-tokenizer", ExportTokenizerCommand.Create),
         ("run", RunCommand.Create),
         ("eval", EvalCommand.Create),
+        ("bench", BenchCommand.Create),
     ];
 
     /// <summary>The root with the command that was asked for, or with all of them for the help: building them all would be most of a short run.</summary>

@@ -15,9 +15,9 @@ internal static class RunCommand
     private static readonly Argument<string> Model =
         new("model") { Description = "Model file in llama2.c's format (v0, v1 or v2), such as out/model.bin." };
     private static readonly Option<float> Temperature =
-        Options.Create("--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0.", 1f, "-t");
+        Options.Create("--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0.", 1f, "-t").Where(float.IsFinite, "a finite number");
     private static readonly Option<float> TopP = Options.Create("--topp",
-        "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all.", DefaultTopP, "-p");
+        "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all.", DefaultTopP, "-p").Where(float.IsFinite, "a finite number");
     private static readonly Option<ulong> Seed = Options.Create("--seed", "The same seed tells the same story; 0: the time.", 0UL, "-s");
     private static readonly Option<int> Steps = Options.Create("--steps",
         "Tokens at most, the prompt's included; 0, or above the model's context: the whole context. Chat has no such limit.", 256, "-n");
@@ -29,7 +29,8 @@ internal static class RunCommand
     private static readonly Option<string?> SystemPrompt =
         Options.CreateWithoutDefault<string?>("--system_prompt", "What a chat model is told before the conversation.", "-y");
     private static readonly Option<int?> Threads =
-        Options.CreateWithoutDefault<int?>("--threads", "Default: the processor's cores, fewer for a small model.", "-j");
+        Options.CreateWithoutDefault<int?>("--threads", "Default: the processor's cores, fewer for a small model.", "-j")
+            .Where(count => count is >= 1 and <= EngineOptions.MaxThreads, $"1 to {EngineOptions.MaxThreads}");
 
     public static Command Create()
     {
@@ -79,7 +80,7 @@ internal static class RunCommand
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
     }
 
-    // llama2.c's rules for what is out of range. NaN passes, and the sampler refuses it.
+    // llama2.c's rule for what is out of range.
     private static float OrDefault(float topP) => topP is < 0 or > 1 ? DefaultTopP : topP;
 
     private static ulong OrTime(ulong seed) => seed != 0 ? seed : (ulong)DateTimeOffset.UtcNow.ToUnixTimeSeconds();
