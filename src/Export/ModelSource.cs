@@ -37,7 +37,7 @@ public sealed class ModelSource : IDisposable
         using (var file = MappedFile.Open(path))
         {
             isTorch = TorchFile.Recognises(file);
-            isSafetensors = IsSafetensors(file);
+            isSafetensors = IsSafetensors(file) || path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase); // one that is damaged says so itself
         }
         if (isTorch)
             return Make(path, "llama2.c checkpoint", LlamaCheckpointPt.Open(path));

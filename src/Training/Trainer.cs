@@ -69,7 +69,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="InvalidDataException">The loss is not a number any more.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        if (_folder.Begin() is { } note)
+        foreach (var note in _folder.Begin())
             _progress?.Report(new NoteEvent(note));
         try
         {

@@ -7,6 +7,7 @@ using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Inference;
 using LlamaFullstack.Inference.Benchmarks;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

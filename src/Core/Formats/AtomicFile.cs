@@ -12,6 +12,8 @@ public static class AtomicFile
     public static void Write(string path, Action<FileStream> write)
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        if (File.Exists(folder))
+            throw new IOException($"{folder}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
         Directory.CreateDirectory(folder);
         var temporary = path + ".tmp";
         // Opened outside the try: where another process is writing the same file, this fails, and its temporary file is not ours to delete.
