@@ -67,13 +67,19 @@ public static class RunProgram
 
     private static void Generate(Generator generator, RunOptions options, Stream output, CancellationToken cancellation)
     {
+        var begun = false;
         try
         {
-            generator.Write(options.Prompt, options.Steps, output.Write, cancellation);
+            generator.Write(options.Prompt, options.Steps, text =>
+            {
+                begun = true;
+                output.Write(text);
+            }, cancellation);
         }
         finally
         {
-            output.WriteByte((byte)'\n'); // also after Ctrl-C, so that what follows begins on a line of its own
+            if (begun)
+                output.WriteByte((byte)'\n'); // also after Ctrl-C, so that what follows begins on a line of its own
         }
         if (generator.Statistics.Steps > 1)
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
