@@ -12,9 +12,9 @@ instructions=${1:-native} folder=${2:-artifacts/llamafs-run}
 command -v dotnet >/dev/null || { echo "publish-run.sh: needs the .NET 10 SDK: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
 command -v clang >/dev/null || command -v gcc >/dev/null || { echo "publish-run.sh: needs clang or gcc, to link" >&2; exit 1; }
 
-# A build tree of its own: another compiler and one platform only, so not the lock files and outputs of the usual build.
+# A build tree of its own: nothing of the usual build changes.
 dotnet publish src/Run --configuration Release --use-current-runtime --artifacts-path artifacts/ahead-of-time --output "$folder" \
-    -p:AheadOfTime=true -p:IlcInstructionSet="$instructions" -p:RestorePackagesWithLockFile=false -p:DebugType=none -p:StripSymbols=true \
+    -p:AheadOfTime=true -p:IlcInstructionSet="$instructions" -p:DebugType=none -p:StripSymbols=true \
     --nologo --verbosity quiet
 rm -f "$folder"/*.xml "$folder"/*.dbg
 ls -l "$folder/llamafs-run" | awk '{ printf "%s: %.1f MB\n", $NF, $5 / 1e6 }'
