@@ -83,7 +83,7 @@ public sealed class Generator
             var forced = pos + 1 < prompt.Length;
             if (forced)
                 _transformer.Accept(token, pos);
-            var next = forced ? prompt.Span[pos + 1] : _sampler.Sample(_transformer.Forward(token, pos));
+            var next = forced ? prompt.Span[pos + 1] : _sampler.Sample(Sampler.RequireChoice(_transformer.Forward(token, pos)));
             CountStep();
             if (!forced && next is (Vocabulary.Bos or Vocabulary.Eos))
                 yield break;

@@ -33,6 +33,9 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
     public long WeightBytesPerToken { get; }
 
+    /// <summary>Where the weights begin: at least <see cref="WeightBytesPerToken"/> bytes of them, whatever their order.</summary>
+    internal byte* FirstWeight => _file.Map.Pointer + _file.Layout.Sections[0].Offset;
+
     /// <summary>Whether the weights are no longer mapped.</summary>
     internal bool IsDisposed => _weights.Map.Pointer == null;
 

@@ -12,7 +12,8 @@ public class LayoutTests
         { "Inference", ["Core"], [] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
-        { "Cli", ["Core", "Data", "Training", "Export", "Inference"], ["System.CommandLine"] },
+        { "Run", ["Core", "Inference"], [] },
+        { "Cli", ["Core", "Data", "Training", "Export", "Inference", "Run"], ["System.CommandLine"] },
     };
 
     [Theory]
