@@ -41,7 +41,7 @@ internal sealed class WordCache
     public static Vector128<byte> Key(Vector128<byte> text, int length)
     {
         var isText = Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)length));
-        return Vector128.ConditionalSelect(isText, text, Vector128.CreateScalar((ulong)length << 56).AsByte());
+        return Vector128.ConditionalSelect(isText, text, Vector128.Create(0, (ulong)length << 56).AsByte());
     }
 
     /// <summary>Writes the ids of a stretch that is in the cache, and its neighbours in memory after them; 0 if it is not.</summary>
