@@ -10,6 +10,7 @@ public class LayoutTests
         { "Core", [], [] },
         { "Data", ["Core"], [] },
         { "Inference", ["Core"], [] },
+        { "MLTokenizers", ["Core"], ["Microsoft.ML.Tokenizers"] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
         { "Run", ["Core", "Inference"], [] },
