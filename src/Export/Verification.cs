@@ -26,7 +26,7 @@ public sealed record Verification(string A, string B, IReadOnlyList<string> Shap
     {
         var shape = Differences(a.Tensors.Config, b.Tensors.Config).ToList();
         // The longest context changes no weight, and neither do RoPE's constants: the rest says how many there are.
-        if (TensorNames.All(a.Tensors.Config, true).SequenceEqual(TensorNames.All(b.Tensors.Config, true)) is false)
+        if (!TensorNames.All(a.Tensors.Config, true).SequenceEqual(TensorNames.All(b.Tensors.Config, true)))
             return new Verification(a.Path, b.Path, shape, []);
 
         var tensors = TensorNames.All(a.Tensors.Config, a.Tensors.SharedClassifier && b.Tensors.SharedClassifier).ToList();

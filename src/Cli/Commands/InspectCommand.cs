@@ -28,7 +28,7 @@ internal static class InspectCommand
         else
             Print(found);
         foreach (var problem in asJson ? [] : found.Problems)
-            Console.Error.WriteLine($"llamafs: {problem}");
+            Console.Error.WriteLine(problem);
         return found.Problems.Count == 0 ? 0 : 1;
     }
 
