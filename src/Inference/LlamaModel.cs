@@ -33,8 +33,8 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
     public long WeightBytesPerToken { get; }
 
-    /// <summary>Where the weights begin: at least <see cref="WeightBytesPerToken"/> bytes of them, whatever their order.</summary>
-    internal byte* FirstWeight => _file.Map.Pointer + _file.Layout.Sections[0].Offset;
+    /// <summary>Bytes of the file that a measurement may read: as many as a token's weights, where the file has that many.</summary>
+    internal (nint Address, long Length) MeasurableBytes => ((nint)_weights.Map.Pointer, Math.Min(WeightBytesPerToken, _weights.Map.Length));
 
     /// <summary>Whether the weights are no longer mapped.</summary>
     internal bool IsDisposed => _weights.Map.Pointer == null;

@@ -27,7 +27,8 @@ public static class Benchmark
             throw new ArgumentException($"{count} tokens from position {position} on: the model's context is {context}.");
 
         using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads });
-        using var memory = new ReadBandwidth(model.FirstWeight, model.WeightBytesPerToken, transformer.Threads);
+        var (address, length) = model.MeasurableBytes;
+        using var memory = new ReadBandwidth((byte*)address, length, transformer.Threads);
         var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);
         var prompt = Tokens(promptLength, model.Config.VocabSize);
 
@@ -60,7 +61,7 @@ public static class Benchmark
         }
         return new BenchmarkResult
         {
-            WeightType = model.Version == 2 ? "int8" : "fp32",
+            WeightType = model.WeightType,
             WeightBytesPerToken = model.WeightBytesPerToken,
             Threads = transformer.Threads,
             Kernels = transformer.Kernels.Name,
