@@ -28,7 +28,7 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>The model's shape.</summary>
     public LlamaConfig Config => _file.Config;
 
-    /// <summary>The file's version: 0 and 1 hold float32, 2 holds int8.</summary>
+    /// <summary>The file's version: 0 and 1 hold float32, 2 holds int8, 3 holds 4 bits.</summary>
     public int Version => _file.Header.Version;
 
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
@@ -52,7 +52,7 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>(vocab_size, dim).</summary>
     internal WeightMatrix Classifier { get; }
 
-    /// <summary>Maps a file of version 0, 1 or 2 and checks it.</summary>
+    /// <summary>Maps a file of version 0 to 3 and checks it.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is not a llama2.c model, or it is damaged.</exception>
     public static LlamaModel Open(string path) => new(ModelBinFile.Open(path));
@@ -72,8 +72,12 @@ public sealed unsafe class LlamaModel : IDisposable
     {
         var section = _file.Layout[name];
         var values = _file.Map.Pointer + section.Offset;
-        return section.IsQuantized
-            ? new Int8Matrix((sbyte*)values, (float*)(_file.Map.Pointer + section.ScalesOffset), section.Tensor.Cols, section.GroupSize)
-            : new Float32Matrix((float*)values, section.Tensor.Cols);
+        var scales = _file.Map.Pointer + section.ScalesOffset;
+        return section.Type switch
+        {
+            WeightType.Float32 => new Float32Matrix((float*)values, section.Tensor.Cols),
+            WeightType.Int8 => new Int8Matrix((sbyte*)values, (float*)scales, section.Tensor.Cols, section.GroupSize),
+            _ => new Int4Matrix(values, (Half*)scales, section.Tensor.Cols, section.GroupSize),
+        };
     }
 }

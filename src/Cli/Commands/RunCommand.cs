@@ -13,7 +13,7 @@ internal static class RunCommand
     private const float DefaultTopP = 0.9f;
 
     private static readonly Argument<string> Model =
-        new("model") { Description = "Model file in llama2.c's format (v0, v1 or v2), such as out/model.bin." };
+        new("model") { Description = "Model file in llama2.c's format (v0 to v3), such as out/model.bin." };
     private static readonly Option<float> Temperature =
         Options.Create("--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0.", 1f, "-t");
     private static readonly Option<float> TopP = Options.Create("--topp",
