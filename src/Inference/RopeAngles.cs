@@ -2,18 +2,10 @@ using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Inference;
 
-/// <summary>RoPE's angles: pos · theta^(−2i / head_size) for pair i of a head, the same in every head.</summary>
-internal sealed class RopeAngles
+/// <summary>RoPE's angles: position · frequency for every pair of a head, the same in every head.</summary>
+internal sealed class RopeAngles(LlamaConfig config)
 {
-    private readonly float[] _frequencies;
-
-    /// <summary>Computes the frequencies.</summary>
-    public RopeAngles(LlamaConfig config)
-    {
-        _frequencies = new float[config.HeadSize / 2];
-        for (var pair = 0; pair < Pairs; pair++)
-            _frequencies[pair] = 1f / MathF.Pow(config.RopeTheta, 2 * pair / (float)config.HeadSize);
-    }
+    private readonly float[] _frequencies = RopeTable.Frequencies(config);
 
     /// <summary>Pairs of features in a head.</summary>
     public int Pairs => _frequencies.Length;

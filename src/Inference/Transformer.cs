@@ -1,3 +1,4 @@
+using LlamaFullstack.Core;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference;

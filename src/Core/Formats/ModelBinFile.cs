@@ -70,6 +70,13 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name)
+    {
+        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        return new(section.IsQuantized ? $"int8/{section.GroupSize}" : "F32", section.End - section.Offset);
+    }
+
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => Map.Dispose();
 

@@ -3,7 +3,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>Products of quantised weights with quantised activations: the integer part of a <see cref="KernelSet"/>.</summary>
 /// <remarks>
 /// The sum of a group is exact in int32; then it is scaled to float32 and added to the others. Only the order of that addition differs between
-/// sets, except for <see cref="MatVecInt8InOrder"/>, whose bits are the same in all. <see cref="ScalarIntegerKernels"/> is the specification.
+/// sets, and not even that in <see cref="MatVecInt8"/>. <see cref="ScalarIntegerKernels"/> is the specification.
 /// </remarks>
 internal abstract unsafe class IntegerKernels
 {
@@ -24,17 +24,14 @@ internal abstract unsafe class IntegerKernels
     /// <param name="q">Filled with the values, scales and group sums.</param>
     public abstract void QuantizeTile(float* x, Int8Tile q);
 
-    /// <summary>output[r] = Σ over groups g of (Σ w[r][i] · x[i], i in g) · wScale[r][g] · xScale[g].</summary>
+    /// <summary>output[r] = Σ over groups g of float(Σ w[r][i] · x[i], i in g) · wScale[r][g] · xScale[g], in that order: runq.c's.</summary>
     /// <param name="w">Row-major int8 weights, (rows, cols).</param>
     /// <param name="wScales">(rows, cols / group size); any alignment.</param>
     /// <param name="x">Quantised activations, (cols).</param>
     /// <param name="output">(rows).</param>
     /// <param name="rows">Output features.</param>
+    /// <remarks>All sets give the same bits.</remarks>
     public abstract void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows);
-
-    /// <summary>The same, each term rounded as (sum · wScale) · xScale and added group by group: runq.c's bits, in every set.</summary>
-    /// <inheritdoc cref="MatVecInt8"/>
-    public abstract void MatVecInt8InOrder(sbyte* w, float* wScales, Int8Vector x, float* output, int rows);
 
     /// <summary>The same with 4-bit weights: w[r][i] = code − 8, two codes a byte (<see cref="Core.Quantization.Int4Groups"/>).</summary>
     /// <param name="w">Row-major codes, (rows, cols / 2).</param>

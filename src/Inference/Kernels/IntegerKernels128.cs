@@ -28,26 +28,6 @@ internal sealed unsafe class IntegerKernels128(IntegerKernels narrow) : IntegerK
         }
         for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
         {
-            var sum = Floats.Zero;
-            for (var group = 0; group < x.Groups; group++)
-            {
-                var dot = Sums(w + group * x.GroupSize, x.Values + group * x.GroupSize, x.GroupSize);
-                sum += Vector128.ConvertToSingle(dot) * (Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group]);
-            }
-            output[row] = Vector128.Sum(sum);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void MatVecInt8InOrder(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
-    {
-        if (x.GroupSize % Bytes.Count != 0)
-        {
-            narrow.MatVecInt8InOrder(w, wScales, x, output, rows);
-            return;
-        }
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-        {
             var sum = 0f;
             for (var group = 0; group < x.Groups; group++)
             {

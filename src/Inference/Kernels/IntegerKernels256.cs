@@ -106,19 +106,7 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
             return;
         }
         for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-            output[row] = Dot(w, wScales, x);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void MatVecInt8InOrder(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
-    {
-        if (x.GroupSize % Bytes != 0)
-        {
-            narrow.MatVecInt8InOrder(w, wScales, x, output, rows);
-            return;
-        }
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-            output[row] = DotInOrder(w, wScales, x);
+            output[row] = DotInt8(w, wScales, x);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -158,60 +146,18 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
         return quotient & sound;
     }
 
-    /// <summary>One row of <see cref="MatVecInt8"/>: eight groups at a time, each lane summed for itself.</summary>
-    /// <remarks>The weights' bias is taken out at the end: Σ (w + bias) · x = Σ w · x + bias · Σ x.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Dot(sbyte* w, float* wScales, Int8Vector x)
+    private static Ints Sums(sbyte* w, sbyte* x, int n)
     {
-        var n = x.GroupSize;
-        var xi = x.Values;
-        var (a, b, c, d) = (Floats.Zero, Floats.Zero, Floats.Zero, Floats.Zero);
-        var biased = Floats.Zero;
-        var group = 0;
-        for (; group <= x.Groups - 8; group += 8, w += 8 * n, xi += 8 * n)
-        {
-            for (var line = 0; line < 8 * n; line += 64)
-                Prefetching.Line(w + line + Prefetching.Distance);
-            Prefetching.Line((byte*)(wScales + group) + Prefetching.Distance / 8);
-            var scales = Vector256.Load(wScales + group) * Vector256.Load(x.Scales + group);
-            if (TProducts.Bias != 0)
-                biased += scales * Vector256.ConvertToSingle(Vector256.Load(x.Sums + group));
-            a = Fma.MultiplyAdd(Group(w, xi, n), Spread(scales, 0), a);
-            b = Fma.MultiplyAdd(Group(w + n, xi + n, n), Spread(scales, 1), b);
-            c = Fma.MultiplyAdd(Group(w + 2 * n, xi + 2 * n, n), Spread(scales, 2), c);
-            d = Fma.MultiplyAdd(Group(w + 3 * n, xi + 3 * n, n), Spread(scales, 3), d);
-            a = Fma.MultiplyAdd(Group(w + 4 * n, xi + 4 * n, n), Spread(scales, 4), a);
-            b = Fma.MultiplyAdd(Group(w + 5 * n, xi + 5 * n, n), Spread(scales, 5), b);
-            c = Fma.MultiplyAdd(Group(w + 6 * n, xi + 6 * n, n), Spread(scales, 6), c);
-            d = Fma.MultiplyAdd(Group(w + 7 * n, xi + 7 * n, n), Spread(scales, 7), d);
-        }
-        var bias = Lanes256.Sum(biased);
-        for (; group < x.Groups; group++, w += n, xi += n)
-        {
-            var last = Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
-            a = Fma.MultiplyAdd(Group(w, xi, n), Vector256.Create(last), a);
-            bias += last * x.Sums[group];
-        }
-        return Lanes256.Sum((a + b) + (c + d)) - TProducts.Bias * bias;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats Spread(Floats v, int lane) => Avx2.PermuteVar8x32(v, Vector256.Create(lane));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats Group(sbyte* w, sbyte* x, int n) => Vector256.ConvertToSingle(Sums(w, x, Ints.Zero, n));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Sums(sbyte* w, sbyte* x, Ints sum, int n)
-    {
+        var sum = Ints.Zero;
         for (var i = 0; i < n; i += Bytes)
             sum = TProducts.MultiplyAdd(sum, TProducts.Weights(Vector256.Load(w + i)), Vector256.Load(x + i));
         return sum;
     }
 
-    /// <summary>One row of <see cref="MatVecInt8InOrder"/>: totals of four groups at a time, added up one by one.</summary>
+    /// <summary>One row of <see cref="MatVecInt8"/>: totals of four groups at a time, added up one by one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float DotInOrder(sbyte* w, float* wScales, Int8Vector x)
+    private static float DotInt8(sbyte* w, float* wScales, Int8Vector x)
     {
         var xi = x.Values;
         var n = x.GroupSize;
@@ -222,15 +168,15 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
             for (var line = 0; line < 4 * n; line += 64)
                 Prefetching.Line(w + line + Prefetching.Distance);
             var halves = Avx2.HorizontalAdd(
-                Avx2.HorizontalAdd(Sums(w, xi, Ints.Zero, n), Sums(w + n, xi + n, Ints.Zero, n)),
-                Avx2.HorizontalAdd(Sums(w + 2 * n, xi + 2 * n, Ints.Zero, n), Sums(w + 3 * n, xi + 3 * n, Ints.Zero, n)));
+                Avx2.HorizontalAdd(Sums(w, xi, n), Sums(w + n, xi + n, n)),
+                Avx2.HorizontalAdd(Sums(w + 2 * n, xi + 2 * n, n), Sums(w + 3 * n, xi + 3 * n, n)));
             var totals = halves.GetLower() + halves.GetUpper() - Vector128.Load(x.Sums + group) * TProducts.Bias;
             var terms = Vector128.ConvertToSingle(totals) * Vector128.Load(wScales + group) * Vector128.Load(x.Scales + group);
             sum = sum + terms[0] + terms[1] + terms[2] + terms[3];
         }
         for (; group < x.Groups; group++, w += n, xi += n)
         {
-            var total = Vector256.Sum(Sums(w, xi, Ints.Zero, n)) - TProducts.Bias * x.Sums[group];
+            var total = Vector256.Sum(Sums(w, xi, n)) - TProducts.Bias * x.Sums[group];
             sum += total * Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
         }
         return sum;

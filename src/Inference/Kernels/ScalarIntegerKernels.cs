@@ -45,10 +45,7 @@ internal sealed unsafe class ScalarIntegerKernels : IntegerKernels
         }
     }
 
-    public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows) =>
-        MatVecInt8InOrder(w, wScales, x, output, rows);
-
-    public override void MatVecInt8InOrder(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
+    public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
     {
         for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
         {

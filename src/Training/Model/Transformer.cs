@@ -41,7 +41,7 @@ public sealed class Transformer : nn.Module, ITensorSource
         SharedClassifier = sharedClassifier;
         _placement = placement;
         _dropout = dropout;
-        _rope = new Rope(config.HeadSize, config.MaxSeqLen, config.RopeTheta, placement);
+        _rope = new Rope(config, placement);
         _embedding = nn.Embedding(config.VocabSize, config.Dim, device: placement.Device, dtype: placement.Weights);
         nn.init.normal_(_embedding.weight!, 0, InitStd);
         _layers = new([.. Enumerable.Range(0, config.NLayers).Select(_ => new TransformerBlock(config, _rope, dropout, placement))]);
