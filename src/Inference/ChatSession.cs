@@ -55,10 +55,12 @@ public sealed class ChatSession
         var turn = _tokenizer.Encode(Render(user), bos: true);
         if (turn.Length > ContextLength - Position)
             return ReplyEnd.ContextFull;
-        foreach (var token in turn.AsSpan(0, turn.Length - 1))
+        for (var read = 0; read < turn.Length - 1;)
         {
             cancellation.ThrowIfCancellationRequested();
-            _transformer.Accept(token, Position++);
+            var count = Math.Min(Transformer.BatchSize, turn.Length - 1 - read);
+            _transformer.Accept(turn.AsSpan(read, count), Position);
+            (read, Position) = (read + count, Position + count);
         }
         var characters = new Utf8Stream();
         var end = Reply(turn[^1], characters, write, cancellation);

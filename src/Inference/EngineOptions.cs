@@ -22,4 +22,7 @@ public sealed record EngineOptions
 
     /// <summary>The kernels to use; null for what the processor does best, or what <see cref="KernelSets.Variable"/> says.</summary>
     public KernelSet? Kernels { get; init; }
+
+    /// <summary>Whether prompts are read many tokens at once; false computes every token by itself, as llama2.c does.</summary>
+    public bool BatchPrompts { get; init; } = true;
 }
