@@ -14,6 +14,8 @@ internal static class CommandTable
         ("sample", SampleCommand.Create),
         ("export", ExportCommand.Create),
         ("export-tokenizer", ExportTokenizerCommand.Create),
+        ("inspect", InspectCommand.Create),
+        ("verify", VerifyCommand.Create),
         ("run", RunCommand.Create),
         ("eval", EvalCommand.Create),
     ];

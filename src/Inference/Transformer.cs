@@ -1,3 +1,4 @@
+using LlamaFullstack.Core;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference;
@@ -72,9 +73,7 @@ public sealed unsafe class Transformer : IDisposable
             _buffers.Dispose();
             throw new InvalidDataException($"{model.Path}: no memory for the keys and values of {c.MaxSeqLen:N0} positions in {c.NLayers} layers.");
         }
-        _frequencies = new float[c.HeadSize / 2];
-        for (var i = 0; i < _frequencies.Length; i++)
-            _frequencies[i] = 1f / MathF.Pow(c.RopeTheta, 2 * i / (float)c.HeadSize);
+        _frequencies = RopeTable.Frequencies(c);
         _runPart = RunPart;
         _pool = new WorkerPool(workers);
     }

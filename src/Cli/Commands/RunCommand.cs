@@ -13,7 +13,7 @@ internal static class RunCommand
     private const float DefaultTopP = 0.9f;
 
     private static readonly Argument<string> Model =
-        new("model") { Description = "Model file in llama2.c's format (v0, v1 or v2), such as out/model.bin." };
+        new("model") { Description = "Model file in llama2.c's format (v0, v1 or v2), such as out/model.bin, or a GGUF file of a Llama model." };
     private static readonly Option<float> Temperature =
         Options.Create("--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0.", 1f, "-t");
     private static readonly Option<float> TopP = Options.Create("--topp",
@@ -24,7 +24,7 @@ internal static class RunCommand
     private static readonly Option<string> Prompt =
         Options.Create("--prompt", "Text to continue; in chat, the first thing to say.", "", "-i");
     private static readonly Option<string?> TokenizerPath =
-        Options.CreateWithoutDefault<string?>("--tokenizer", "tokenizer.bin or sentencepiece .model. Default: tokenizer.bin beside the model, else in this folder.", "-z");
+        Options.CreateWithoutDefault<string?>("--tokenizer", "tokenizer.bin, sentencepiece .model or GGUF file. Default: the GGUF model's own, tokenizer.bin beside the model, else in this folder.", "-z");
     private static readonly Option<string> Mode = Options.Create("--mode", "generate or chat.", "generate", "-m");
     private static readonly Option<string?> SystemPrompt =
         Options.CreateWithoutDefault<string?>("--system_prompt", "What a chat model is told before the conversation.", "-y");

@@ -25,6 +25,7 @@ public sealed record ModelBinHeader(int Version, LlamaConfig Config, bool Shared
     // Our use of llama2.c's zero padding: 0 means llama2.c's constants, so old files and old readers keep working.
     private const int RopeThetaOffset = 44;
     private const int NormEpsOffset = 48;
+    private const int RopeScalingOffset = 52;
 
     /// <summary>Bytes before the first tensor.</summary>
     public int ByteLength => Version == 0 ? LegacyLength : Length;
@@ -64,6 +65,8 @@ public sealed record ModelBinHeader(int Version, LlamaConfig Config, bool Shared
                 BinaryPrimitives.WriteSingleLittleEndian(bytes[RopeThetaOffset..], Config.RopeTheta);
             if (Config.NormEps != LlamaConfig.DefaultNormEps)
                 BinaryPrimitives.WriteSingleLittleEndian(bytes[NormEpsOffset..], Config.NormEps);
+            if (Config.RopeScaling is { } scaling)
+                WriteRopeScaling(bytes[RopeScalingOffset..], scaling);
         }
         stream.Write(bytes);
     }
@@ -91,6 +94,7 @@ public sealed record ModelBinHeader(int Version, LlamaConfig Config, bool Shared
         {
             RopeTheta = ropeTheta == 0 ? LlamaConfig.DefaultRopeTheta : ropeTheta,
             NormEps = normEps == 0 ? LlamaConfig.DefaultNormEps : normEps,
+            RopeScaling = ReadRopeScaling(file),
         };
         config.Validated(file.Path);
 
@@ -124,6 +128,26 @@ public sealed record ModelBinHeader(int Version, LlamaConfig Config, bool Shared
             VocabSize = Field(5),
             MaxSeqLen = Field(6),
         };
+    }
+
+    private static RopeScaling? ReadRopeScaling(MappedFile file) => file.Read<int>(RopeScalingOffset) is var kind and not 0
+        ? new RopeScaling
+        {
+            Kind = (RopeScalingKind)kind,
+            Factor = file.Read<float>(RopeScalingOffset + 4),
+            LowFreqFactor = file.Read<float>(RopeScalingOffset + 8),
+            HighFreqFactor = file.Read<float>(RopeScalingOffset + 12),
+            OriginalMaxSeqLen = file.Read<int>(RopeScalingOffset + 16),
+        }
+        : null;
+
+    private static void WriteRopeScaling(Span<byte> bytes, RopeScaling scaling)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, (int)scaling.Kind);
+        BinaryPrimitives.WriteSingleLittleEndian(bytes[4..], scaling.Factor);
+        BinaryPrimitives.WriteSingleLittleEndian(bytes[8..], scaling.LowFreqFactor);
+        BinaryPrimitives.WriteSingleLittleEndian(bytes[12..], scaling.HighFreqFactor);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes[16..], scaling.OriginalMaxSeqLen);
     }
 
     private void WriteShape(Span<byte> bytes, int signedVocabSize)

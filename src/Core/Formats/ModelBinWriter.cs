@@ -66,9 +66,9 @@ public static class ModelBinWriter
         var config = source.Config.Validated("model");
         if (version is < 0 or > 2)
             throw new ArgumentException($"version {version} cannot be written; versions 0, 1 and 2 can.", nameof(version));
-        if (version == 0 && (config.RopeTheta != LlamaConfig.DefaultRopeTheta || config.NormEps != LlamaConfig.DefaultNormEps))
-            throw new ArgumentException(
-                $"version 0 has no field for rope_theta {config.RopeTheta} and norm_eps {config.NormEps}, which are not llama2.c's; write version 1 or 2.", nameof(version));
+        var foreign = config.ForeignRope ?? (config.NormEps != LlamaConfig.DefaultNormEps ? $"norm_eps {config.NormEps}" : null);
+        if (version == 0 && foreign is not null)
+            throw new ArgumentException($"version 0 has no field for the model's {foreign}, and llama2.c would run it with its own; write version 1 or 2.", nameof(version));
         if (version != 2)
             return new ModelBinHeader(version, config, source.SharedClassifier, GroupSize: 0);
 

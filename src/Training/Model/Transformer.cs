@@ -41,7 +41,7 @@ public sealed class Transformer : nn.Module, ITensorSource
         SharedClassifier = sharedClassifier;
         _placement = placement;
         _dropout = dropout;
-        _rope = new Rope(config.HeadSize, config.MaxSeqLen, config.RopeTheta, placement);
+        _rope = new Rope(config, placement);
         _embedding = nn.Embedding(config.VocabSize, config.Dim, device: placement.Device, dtype: placement.Weights);
         nn.init.normal_(_embedding.weight!, 0, InitStd);
         _layers = new([.. Enumerable.Range(0, config.NLayers).Select(_ => new TransformerBlock(config, _rope, dropout, placement))]);
@@ -59,6 +59,9 @@ public sealed class Transformer : nn.Module, ITensorSource
 
     /// <summary>The parameters by their names, which are those of <see cref="TensorNames"/>.</summary>
     public IReadOnlyDictionary<string, Parameter> Parameters => _byName;
+
+    /// <summary>Called in the backward pass with a layer's number as soon as the gradients of that layer and of all above it are complete.</summary>
+    internal Action<int>? BackwardReached { get; set; }
 
     /// <summary>Makes a model and gives it the weights of a source, such as a .bin file or a checkpoint.</summary>
     /// <param name="source">Where the weights come from.</param>
@@ -149,7 +152,11 @@ public sealed class Transformer : nn.Module, ITensorSource
     {
         var h = dropout(_embedding.forward(tokens), _dropout, training);
         for (var layer = 0; layer < _layers.Count; layer++)
+        {
+            if (BackwardReached is { } reached && h.requires_grad)
+                h = BackwardMark.Apply(h, layer, reached);
             h = _layers[layer].Forward(h, layer, cache);
+        }
         return _norm.forward(h);
     }
 
