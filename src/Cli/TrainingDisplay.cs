@@ -1,13 +1,15 @@
 using System.Diagnostics;
 using System.Globalization;
 using LlamaFullstack.Training;
+using LlamaFullstack.Training.Distributed;
 
 namespace LlamaFullstack.Cli;
 
 /// <summary>A training run on stdout: on a terminal one status line that is redrawn, with what is rarer above it; elsewhere llama2.c's plain lines. loss.png is drawn anew at each evaluation.</summary>
 internal sealed class TrainingDisplay(string outDir, int maxIters) : IProgress<TrainingEvent>, IDisposable
 {
-    private readonly bool _isTerminal = !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
+    // mpirun gives each rank a terminal of its own and passes on what comes out, to wherever it writes itself.
+    private readonly bool _isTerminal = !ProcessGroup.IsLaunched && !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
     private readonly Stopwatch _clock = new();
     private long _firstIteration;
     private int _shown;

@@ -55,6 +55,11 @@ public sealed record LlamaConfig
     [JsonPropertyName("norm_eps")]
     public float NormEps { get; init; } = DefaultNormEps;
 
+    /// <summary>How RoPE's frequencies were changed for longer texts; null where they were not, as in llama2.c.</summary>
+    [JsonPropertyName("rope_scaling")]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public RopeScaling? RopeScaling { get; init; }
+
     /// <summary>Width of one head: dim / n_heads.</summary>
     [JsonIgnore]
     public int HeadSize => Dim / NHeads;
@@ -62,6 +67,10 @@ public sealed record LlamaConfig
     /// <summary>Width of all keys (or values) of one position: head_size · n_kv_heads.</summary>
     [JsonIgnore]
     public int KvDim => HeadSize * NKvHeads;
+
+    /// <summary>What of RoPE is not llama2.c's, for formats that have no field for it: "rope_theta 1000000"; null where nothing is.</summary>
+    [JsonIgnore]
+    public string? ForeignRope => RopeTheta != DefaultRopeTheta ? $"rope_theta {RopeTheta}" : RopeScaling is null ? null : "rope_scaling";
 
     /// <summary>Number of distinct parameters when the classifier shares the embedding.</summary>
     [JsonIgnore]
@@ -88,7 +97,8 @@ public sealed record LlamaConfig
             ?? (NHeads % NKvHeads != 0 ? $"n_kv_heads {NKvHeads} must divide n_heads {NHeads}" : null)
             ?? (HeadSize % 2 != 0 ? $"head size {HeadSize} (dim {Dim} / n_heads {NHeads}) must be even, since RoPE rotates pairs" : null)
             ?? (!(float.IsFinite(RopeTheta) && RopeTheta > 0) ? $"rope_theta {RopeTheta} must be a positive number" : null)
-            ?? (!(float.IsFinite(NormEps) && NormEps > 0) ? $"norm_eps {NormEps} must be a positive number" : null);
+            ?? (!(float.IsFinite(NormEps) && NormEps > 0) ? $"norm_eps {NormEps} must be a positive number" : null)
+            ?? RopeScaling?.FindProblem();
     }
 
     /// <summary>Throws unless the shape is sound.</summary>

@@ -13,9 +13,15 @@ public static class RopeTable
     // π - (double)π, so that n·π is taken away from an angle to twice the precision.
     private const double PiRest = 1.2246467991473532e-16;
 
-    /// <summary>Frequency of pair i of a head: theta^(-2i / head_size), rounded to float32 at each step as PyTorch does.</summary>
-    public static float Frequency(LlamaConfig config, int pair) =>
-        1.0f / (float)Math.Pow(config.RopeTheta, (float)(2 * pair) / config.HeadSize);
+    /// <summary>Radians per position of pair i of a head: theta^(-2i / head_size), scaled where the model says so; float32 at each step as in PyTorch.</summary>
+    public static float Frequency(LlamaConfig config, int pair)
+    {
+        var frequency = 1.0f / (float)Math.Pow(config.RopeTheta, (float)(2 * pair) / config.HeadSize);
+        return config.RopeScaling?.Apply(frequency) ?? frequency;
+    }
+
+    /// <summary><see cref="Frequency"/> of every pair of a head, (head_size / 2).</summary>
+    public static float[] Frequencies(LlamaConfig config) => [.. Enumerable.Range(0, config.HeadSize / 2).Select(pair => Frequency(config, pair))];
 
     /// <summary>Fills a table with f(position · frequency), (max_seq_len, head_size / 2).</summary>
     /// <param name="table">max_seq_len · head_size / 2 values.</param>

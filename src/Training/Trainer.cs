@@ -82,7 +82,7 @@ public sealed class Trainer : IDisposable
         if (_ranks.IsFirst)
         {
             _progress = new RunRecord(_config, _progress);
-            if (_folder.Begin() is { } note)
+            foreach (var note in _folder.Begin())
                 _progress.Report(new NoteEvent(note));
         }
         try

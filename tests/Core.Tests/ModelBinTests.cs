@@ -43,22 +43,27 @@ public class ModelBinTests
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
-    public void Write_RopeThetaAndNormEps_TravelInThePadding(int version)
+    public void Write_ConstantsThatAreNotLlama2cs_TravelInThePadding(int version)
     {
         using var folder = new TempFolder();
-        var config = Tiny with { RopeTheta = 1_000_000f, NormEps = 1e-6f };
+        var scaling = new RopeScaling { Kind = RopeScalingKind.Llama3, Factor = 8, LowFreqFactor = 1, HighFreqFactor = 4, OriginalMaxSeqLen = 8192 };
+        var config = Tiny with { RopeTheta = 1_000_000f, NormEps = 1e-6f, RopeScaling = scaling };
         ModelBinWriter.Write(folder.File("model.bin"), new RandomModel(config, true, 1), version);
         using var file = ModelBinFile.Open(folder.File("model.bin"));
         Assert.Equal(config, file.Config);
     }
 
-    [Fact]
-    public void Write_V0OfAModelThatItCannotExpress_IsRefused()
+    [Theory]
+    [InlineData(1e6f, 1e-5f, false, "rope_theta 1000000")]
+    [InlineData(1e4f, 1e-6f, false, "norm_eps 1E-06")]
+    [InlineData(1e4f, 1e-5f, true, "rope_scaling")]
+    public void Write_V0OfAModelThatItCannotExpress_IsRefused(float ropeTheta, float normEps, bool scaled, string foreign)
     {
         using var folder = new TempFolder();
-        var source = new RandomModel(Tiny with { RopeTheta = 1_000_000f }, true, 1);
+        var scaling = scaled ? new RopeScaling { Kind = RopeScalingKind.Linear, Factor = 2 } : null;
+        var source = new RandomModel(Tiny with { RopeTheta = ropeTheta, NormEps = normEps, RopeScaling = scaling }, true, 1);
         var error = Assert.Throws<ArgumentException>(() => ModelBinWriter.Write(folder.File("model.bin"), source, 0));
-        Assert.Contains("rope_theta 1000000", error.Message);
+        Assert.StartsWith($"version 0 has no field for the model's {foreign}, ", error.Message);
         Assert.False(File.Exists(folder.File("model.bin")));
     }
 
@@ -91,6 +96,36 @@ public class ModelBinTests
     }
 
     [Fact]
+    public void Write_V3_ReadsBackWithinAScale()
+    {
+        using var folder = new TempFolder();
+        var source = new RandomModel(Tiny, sharedClassifier: false, seed: 1);
+        ModelBinWriter.Write(folder.File("model.bin"), source, version: 3);
+        using var file = ModelBinFile.Open(folder.File("model.bin"));
+        Assert.Equal(4, file.Header.GroupSize);
+        Assert.Equal(WeightType.Int8, file.Layout[TensorNames.TokEmbeddings].Type);
+        Assert.Equal(WeightType.Int8, file.Layout[TensorNames.Output].Type);
+        Assert.Equal(WeightType.Int4, file.Layout[TensorNames.Wq(0)].Type);
+        foreach (var tensor in TensorNames.All(Tiny, sharedClassifier: false).Where(tensor => file.Layout[tensor.Name].Type == WeightType.Int4))
+        {
+            var expected = source[tensor.Name];
+            var actual = Read(file, tensor);
+            // Weights lie in -0.5 … 0.5: a scale is at most 0.5 / 7 or so, and a clipped weight is off by less than two.
+            for (var i = 0; i < expected.Length; i++)
+                Assert.InRange(actual[i] - expected[i], -0.15f, 0.15f);
+        }
+    }
+
+    [Fact]
+    public void Write_V3OfAnOddWidth_IsRefused()
+    {
+        using var folder = new TempFolder();
+        var source = new RandomModel(Tiny with { HiddenDim = 13 }, true, 1);
+        var error = Assert.Throws<ArgumentException>(() => ModelBinWriter.Write(folder.File("m"), source, 3));
+        Assert.Contains("version 3 cannot hold this model: group size 1 must be even", error.Message);
+    }
+
+    [Fact]
     public void Write_V2WithANaN_NamesTheTensorAndKeepsTheOldFile()
     {
         using var folder = new TempFolder();
@@ -118,6 +153,7 @@ public class ModelBinTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
+    [InlineData(3)]
     public void Open_EveryTruncation_IsOneClearError(int version)
     {
         using var folder = new TempFolder();
@@ -158,12 +194,14 @@ public class ModelBinTests
     }
 
     [Theory]
-    [InlineData(4, 3, "version 3 is not known")]
+    [InlineData(4, 4, "version 4 is not known")]
     [InlineData(36, 2, "shared_classifier is 2")]
     [InlineData(37, 0, "group size 0 must be at least 1")]
     [InlineData(37, -4, "group size -4 must be at least 1")]
     [InlineData(37, 8, "group size 8 must divide hidden_dim 12")]
     [InlineData(44, -1, "rope_theta")]
+    [InlineData(52, 3, "rope_scaling 3 must be 1 (linear) or 2 (llama3)")]
+    [InlineData(52, 1, "rope_scaling factor 0 must be at least 1")]
     public void Open_AHostileV2Header_NamesTheField(int offset, int value, string message)
     {
         using var folder = new TempFolder();

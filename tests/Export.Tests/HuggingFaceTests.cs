@@ -9,7 +9,9 @@ namespace LlamaFullstack.Export.Tests;
 /// <summary>Folders of Hugging Face's, read and written. That the order of rows is transformers' own is pinned by <see cref="QueryRows_Written_AreHalfAHeadApart"/>.</summary>
 public sealed class HuggingFaceTests : IDisposable
 {
-    private static readonly LlamaConfig Config = TinyCheckpoint.Config with { NHeads = 2, NKvHeads = 1, RopeTheta = 5e5f, NormEps = 1e-6f };
+    private static readonly LlamaConfig Config = TinyCheckpoint.Config with { NHeads = 2, NKvHeads = 1, RopeTheta = 5e5f, NormEps = 1e-6f, RopeScaling = Llama3 };
+
+    private static RopeScaling Llama3 => new() { Kind = RopeScalingKind.Llama3, Factor = 8, LowFreqFactor = 1, HighFreqFactor = 4, OriginalMaxSeqLen = 8192 };
 
     private readonly TempFolder _folder = new();
 
@@ -98,8 +100,9 @@ public sealed class HuggingFaceTests : IDisposable
     [InlineData("mlp_bias", "true", "mlp_bias is true, but the formats here have no place for biases.")]
     [InlineData("sliding_window", "4096", "sliding_window is set, which is not supported.")]
     [InlineData("quantization_config", "{}", "quantization_config is set, which is not supported.")]
-    [InlineData("rope_scaling", "{\"type\": \"yarn\"}", "rope scaling of the type 'yarn' is not supported.")]
-    [InlineData("rope_parameters", "{\"rope_type\": \"llama3\"}", "rope scaling of the type 'llama3' is not supported.")]
+    [InlineData("rope_scaling", "{\"type\": \"yarn\"}", "rope scaling of the type 'yarn' is not supported, linear and llama3 are.")]
+    [InlineData("rope_scaling", "{\"rope_type\": \"llama3\"}", "rope_scaling factor 0 must be at least 1.")]
+    [InlineData("rope_scaling", "\"linear\"", "rope_scaling 'linear' is not an object.")]
     [InlineData("head_dim", "128", "head_dim 128 is not hidden_size / num_attention_heads = 4, which is the only one that is supported.")]
     [InlineData("num_attention_heads", "0", "n_heads 0 must be between 1 and 1048576.")]
     [InlineData("num_hidden_layers", "5000000000", "num_hidden_layers '5000000000' is not a whole number.")]
@@ -112,15 +115,21 @@ public sealed class HuggingFaceTests : IDisposable
     }
 
     [Theory]
-    [InlineData("rope_scaling", "null")]
-    [InlineData("rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 500000.0}")]
-    [InlineData("sliding_window", "null")]
-    public void Open_ConfigThatSaysTheUsual_IsRead(string field, string value)
+    [InlineData("rope_scaling", "null", 0)]
+    [InlineData("rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 500000.0}", 0)]
+    [InlineData("rope_parameters", "{\"rope_type\": \"linear\", \"factor\": 2, \"rope_theta\": 500000.0}", 2)]
+    [InlineData("rope_scaling", "{\"type\": \"linear\", \"factor\": 4.0}", 4)]
+    [InlineData("sliding_window", "null", 0)]
+    public void Open_ConfigInOtherWords_IsRead(string field, string value, int factor)
     {
         Write();
-        Edit("config.json", root => root[field] = JsonNode.Parse(value));
+        Edit("config.json", root =>
+        {
+            root.Remove("rope_scaling");
+            root[field] = JsonNode.Parse(value);
+        });
         using var model = ModelSource.Open(_folder.File("hf"));
-        Assert.Equal(Config, model.Tensors.Config);
+        Assert.Equal(Config with { RopeScaling = factor == 0 ? null : new RopeScaling { Kind = RopeScalingKind.Linear, Factor = factor } }, model.Tensors.Config);
     }
 
     [Theory]

@@ -58,48 +58,59 @@ internal static class EvalCommand
     }
 
     /// <summary>Prints the mean over the split's windows.</summary>
-    /// <param name="path">The model's file.</param>
+    /// <param name="model">The model's file.</param>
     /// <param name="config">Its shape.</param>
     /// <param name="folder">The dataset.</param>
     /// <param name="maxTokens">See the option.</param>
     /// <param name="sumOfLosses">max_seq_len tokens and one more → the sum of -log p of each but the first, in nats.</param>
     /// <param name="cancellation">Stops between windows.</param>
     private static int Evaluate(
-        string path, LlamaConfig config, DataFolder folder, long maxTokens, Func<long[], double> sumOfLosses, CancellationToken cancellation)
+        string model, LlamaConfig config, DataFolder folder, long maxTokens, Func<long[], double> sumOfLosses, CancellationToken cancellation)
     {
-        using var shard = OpenValidation(folder, config.VocabSize);
-        var tokenizer = new Tokenizer(TokenizerFile.Read(null, path, config.VocabSize));
-        using var bar = new ProgressBar($"eval {path}");
-        var tokens = new long[config.MaxSeqLen + 1];
-        var end = maxTokens > 0 ? Math.Min(maxTokens, shard.Length) : shard.Length;
+        var paths = FindValidation(folder, config.VocabSize);
+        var tokenizer = new Tokenizer(TokenizerFile.Read(null, model, config.VocabSize));
+        using var bar = new ProgressBar($"eval {model}");
         var (nats, count, bytes) = (0.0, 0L, 0L);
-
-        // The windows of training's evaluation: one after the other, each predicting the token after it too.
-        for (var start = 0L; start < end && start + tokens.Length <= shard.Length; start += config.MaxSeqLen)
+        var end = maxTokens > 0 ? maxTokens : long.MaxValue;
+        foreach (var path in paths)
         {
-            cancellation.ThrowIfCancellationRequested();
-            shard.Read(start, tokens);
-            if (tokens.FirstOrDefault(token => token >= config.VocabSize, -1) is >= 0 and var foreign)
-                throw new InvalidDataException($"{shard.Path}: token {foreign} is not in the model's vocabulary of {config.VocabSize}. Were the shards made with another one?");
-            nats += sumOfLosses(tokens);
-            count += config.MaxSeqLen;
-            for (var i = 1; i < tokens.Length; i++)
-                bytes += tokenizer.Decode((int)tokens[i - 1], (int)tokens[i]).Length;
-            bar.Report(start + tokens.Length, end);
+            using var shard = TokenShard.Open(path);
+            foreach (var window in Windows(shard, config))
+            {
+                if (count >= end)
+                    break;
+                cancellation.ThrowIfCancellationRequested();
+                nats += sumOfLosses(window);
+                count += config.MaxSeqLen;
+                for (var i = 1; i < window.Length; i++)
+                    bytes += tokenizer.Decode((int)window[i - 1], (int)window[i]).Length;
+                bar.Report(count, Math.Min(end, shard.Length));
+            }
         }
         if (count == 0)
-            throw new InvalidDataException($"{shard.Path}: {shard.Length} tokens are fewer than the model's context of {config.MaxSeqLen}; add stories.");
+            throw new InvalidDataException($"{paths[0]}: fewer tokens than the model's context of {config.MaxSeqLen}; add stories.");
+        var more = paths.Count > 1 ? $" and {paths.Count - 1} more" : "";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"val loss {nats / count:F6} over {count} tokens of {shard.Path}, {nats / Math.Log(2) / bytes:F6} bits per byte of {bytes} bytes"));
+            $"val loss {nats / count:F6} over {count} tokens of {paths[0]}{more}, {nats / Math.Log(2) / bytes:F6} bits per byte of {bytes} bytes"));
         return 0;
     }
 
-    private static TokenShard OpenValidation(DataFolder folder, int vocabSize)
+    /// <summary>The windows of training's evaluation: one after the other, each with the token after it too.</summary>
+    private static IEnumerable<long[]> Windows(TokenShard shard, LlamaConfig config)
     {
-        var shards = folder.TokenShards(vocabSize);
-        if (shards.Count == 0 && vocabSize == Llama2VocabSize)
-            shards = folder.TokenShards(0);
-        return shards.Count > 0 ? TokenShard.Open(shards[0])
-            : throw new InvalidDataException($"{folder.Tokens(vocabSize)}: no token shards. Run {folder.PretokenizeCommand(vocabSize)} first.");
+        var tokens = new long[config.MaxSeqLen + 1];
+        for (var start = 0L; start + tokens.Length <= shard.Length; start += config.MaxSeqLen)
+        {
+            shard.Read(start, tokens);
+            if (tokens.FirstOrDefault(token => token >= config.VocabSize, -1) is >= 0 and var foreign)
+                throw new InvalidDataException($"{shard.Path}: token {foreign} is not in the model's vocabulary of {config.VocabSize}. Were the shards made with another one?");
+            yield return tokens;
+        }
+    }
+
+    private static IReadOnlyList<string> FindValidation(DataFolder folder, int vocabSize)
+    {
+        var isLlama2 = vocabSize == Llama2VocabSize && folder.TokenShards(vocabSize).Count == 0;
+        return TokenSplits.Find(folder, isLlama2 ? 0 : vocabSize).Validation;
     }
 }

@@ -28,8 +28,8 @@ internal sealed class HuggingFaceConfig
             VocabSize = Number("vocab_size", 32000),
             MaxSeqLen = Number("max_position_embeddings", 2048),
             NormEps = Fraction(_root, "rms_norm_eps", 1e-6f),
-            RopeTheta = Find("rope_parameters") is { ValueKind: JsonValueKind.Object } rope ? Fraction(rope, "rope_theta", LlamaConfig.DefaultRopeTheta)
-                : Fraction(_root, "rope_theta", LlamaConfig.DefaultRopeTheta),
+            RopeTheta = Fraction(FindRope() is { } rope && rope.TryGetProperty("rope_theta", out _) ? rope : _root, "rope_theta", LlamaConfig.DefaultRopeTheta),
+            RopeScaling = ReadRopeScaling(),
         }.Validated(path);
         if (Number("head_dim", Model.HeadSize) is var headDim && headDim != Model.HeadSize)
             throw Bad($"head_dim {headDim} is not hidden_size / num_attention_heads = {Model.HeadSize}, which is the only one that is supported");
@@ -82,10 +82,35 @@ internal sealed class HuggingFaceConfig
         foreach (var unknown in (ReadOnlySpan<string>)["sliding_window", "quantization_config"])
             if (Find(unknown) is not null)
                 throw Bad($"{unknown} is set, which is not supported");
-        if ((Find("rope_scaling") ?? Find("rope_parameters")) is { ValueKind: JsonValueKind.Object } rope)
-            foreach (var key in (ReadOnlySpan<string>)["rope_type", "type"])
-                if (rope.TryGetProperty(key, out var type) && type.ToString() != "default")
-                    throw Bad($"rope scaling of the type {PlainText.Quote(type.ToString())} is not supported");
+    }
+
+    // transformers 5 calls it rope_parameters and has rope_theta in it, before that it was rope_scaling.
+    private JsonElement? FindRope() => (Find("rope_scaling") ?? Find("rope_parameters")) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.Object } rope => rope,
+        { } other => throw Bad($"rope_scaling {PlainText.Quote(other.ToString())} is not an object"),
+    };
+
+    private RopeScaling? ReadRopeScaling()
+    {
+        if (FindRope() is not { } rope)
+            return null;
+        var type = rope.TryGetProperty("rope_type", out var name) || rope.TryGetProperty("type", out name) ? name.ToString() : "default";
+        return type switch
+        {
+            "default" => null,
+            "linear" => new RopeScaling { Kind = RopeScalingKind.Linear, Factor = Fraction(rope, "factor", 0) },
+            "llama3" => new RopeScaling
+            {
+                Kind = RopeScalingKind.Llama3,
+                Factor = Fraction(rope, "factor", 0),
+                LowFreqFactor = Fraction(rope, "low_freq_factor", 0),
+                HighFreqFactor = Fraction(rope, "high_freq_factor", 0),
+                OriginalMaxSeqLen = Number(rope, "original_max_position_embeddings", 0),
+            },
+            _ => throw Bad($"rope scaling of the type {PlainText.Quote(type)} is not supported, linear and llama3 are"),
+        };
     }
 
     // Null where the file has none, or has null.
@@ -94,12 +119,15 @@ internal sealed class HuggingFaceConfig
 
     private string Text(string name, string missing = "") => Find(name)?.ToString() ?? missing;
 
-    private int Number(string name, int missing) => Find(name) switch
+    private int Number(string name, int missing) => Number(_root, name, missing);
+
+    private int Number(JsonElement parent, string name, int missing)
     {
-        null => missing,
-        { ValueKind: JsonValueKind.Number } value when value.TryGetInt32(out var number) => number,
-        { } value => throw Bad($"{name} {PlainText.Quote(value.ToString())} is not a whole number"),
-    };
+        if (!parent.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null)
+            return missing;
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number)
+            ? number : throw Bad($"{name} {PlainText.Quote(value.ToString())} is not a whole number");
+    }
 
     private float Fraction(JsonElement parent, string name, float missing)
     {

@@ -124,6 +124,11 @@ public static class HuggingFaceWriter
         json.WriteNumber("max_position_embeddings", config.MaxSeqLen);
         json.WriteNumber("rms_norm_eps", config.NormEps);
         json.WriteNumber("rope_theta", config.RopeTheta);
+        if (config.RopeScaling is { } scaling)
+        {
+            json.WritePropertyName("rope_scaling");
+            JsonSerializer.Serialize(json, scaling, CoreJsonContext.Default.RopeScaling);
+        }
         json.WriteBoolean("tie_word_embeddings", source.SharedClassifier);
         json.WriteBoolean("attention_bias", false);
         json.WriteBoolean("mlp_bias", false);

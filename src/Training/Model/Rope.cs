@@ -1,22 +1,23 @@
+using LlamaFullstack.Core;
 using static TorchSharp.torch;
 
 namespace LlamaFullstack.Training.Model;
 
 /// <summary>
 /// Rotary position embedding (Su et al., 2021): each pair of neighbouring features (2i, 2i+1) of a head is a point in the plane,
-/// turned by the angle position · θ^(-2i / head_size). Has no parameters.
+/// turned by the angle position · θ^(-2i / head_size), the engine's own (<see cref="RopeTable"/>). Has no parameters.
 /// </summary>
 internal sealed class Rope : IDisposable
 {
     private readonly Tensor _cos; // (max_seq_len, 1, head_size / 2): the 1 stands for every head
     private readonly Tensor _sin;
 
-    public Rope(int headSize, int maxSeqLen, float theta, ModelPlacement placement)
+    public Rope(LlamaConfig config, ModelPlacement placement)
     {
         using var scope = NewDisposeScope();
         // The angles in float32, as llama2.c has them, even where the model computes in float64.
-        var frequencies = 1.0f / pow(theta, arange(0, headSize, 2, dtype: ScalarType.Float32) / headSize);
-        var angles = outer(arange(maxSeqLen, dtype: ScalarType.Float32), frequencies).unsqueeze(1);
+        var frequencies = tensor(RopeTable.Frequencies(config));
+        var angles = outer(arange(config.MaxSeqLen, dtype: ScalarType.Float32), frequencies).unsqueeze(1);
         _cos = angles.cos().to(placement.Weights, placement.Device).DetachFromDisposeScope();
         _sin = angles.sin().to(placement.Weights, placement.Device).DetachFromDisposeScope();
     }

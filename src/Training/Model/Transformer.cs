@@ -41,7 +41,7 @@ public sealed class Transformer : nn.Module, ITensorSource
         SharedClassifier = sharedClassifier;
         _placement = placement;
         _dropout = dropout;
-        _rope = new Rope(config.HeadSize, config.MaxSeqLen, config.RopeTheta, placement);
+        _rope = new Rope(config, placement);
         _embedding = nn.Embedding(config.VocabSize, config.Dim, device: placement.Device, dtype: placement.Weights);
         nn.init.normal_(_embedding.weight!, 0, InitStd);
         _layers = new([.. Enumerable.Range(0, config.NLayers).Select(_ => new TransformerBlock(config, _rope, dropout, placement))]);
@@ -100,7 +100,8 @@ public sealed class Transformer : nn.Module, ITensorSource
         var stream = Stream(tokens, cache);
         cache?.Advance((int)tokens.shape[1]);
         var last = stream.narrow(1, stream.shape[1] - 1, 1).squeeze(1);
-        return Classify(last).to(_placement.Weights).MoveToOuterDisposeScope();
+        var logits = linear(_placement.ForProduct(last), _placement.ForProduct(Classifier));
+        return logits.to(_placement.Weights).MoveToOuterDisposeScope();
     }
 
     /// <summary>The mean over all positions of -log softmax(logits)[target].</summary>
@@ -110,8 +111,8 @@ public sealed class Transformer : nn.Module, ITensorSource
     public Tensor Loss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
-        var logits = Classify(Stream(tokens, cache: null)).view(-1, Config.VocabSize).to(_placement.Weights);
-        return cross_entropy(logits, targets.view(-1), ignore_index: -1).MoveToOuterDisposeScope();
+        var stream = Stream(tokens, cache: null).view(-1, Config.Dim);
+        return ClassifierLoss.Of(stream, Classifier, targets.view(-1), _placement).MoveToOuterDisposeScope();
     }
 
     /// <summary>Takes over the weights of a source of the same shape.</summary>
@@ -147,6 +148,8 @@ public sealed class Transformer : nn.Module, ITensorSource
         base.Dispose(disposing);
     }
 
+    private Parameter Classifier => _byName[SharedClassifier ? TensorNames.TokEmbeddings : TensorNames.Output];
+
     /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>
     private Tensor Stream(Tensor tokens, KvCache? cache)
     {
@@ -159,9 +162,4 @@ public sealed class Transformer : nn.Module, ITensorSource
         }
         return _norm.forward(h);
     }
-
-    private Tensor Classify(Tensor stream) =>
-        _output is not null
-            ? _output.forward(stream)
-            : linear(_placement.ForProduct(stream), _placement.ForProduct(_byName[TensorNames.TokEmbeddings]));
 }
