@@ -17,9 +17,9 @@ public class DistributedTests
     {
         NeedsMpi();
         using var folder = Prepared();
-        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--max_iters=50", "--eval_interval=25", "--log_interval=1"];
-        var one = Llamafs.Run([.. run, "--out_dir=one"], folder.Path, environment: OneThread).AssertSucceeds();
-        var two = Llamafs.Run([.. run, "--out_dir=two", "--nproc_per_node=2"], folder.Path, environment: OneThread).AssertSucceeds();
+        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--eval_interval=25", "--log_interval=1"];
+        var one = Llamafs.Run([.. run, "--max_iters=50", "--out_dir=one"], folder.Path, environment: OneThread).AssertSucceeds();
+        var two = Llamafs.Run([.. run, "--max_iters=50", "--out_dir=two", "--nproc_per_node=2"], folder.Path, environment: OneThread).AssertSucceeds();
 
         // The same sequences, summed in another order; printed with four digits, so what is below 1e-5 may show as one unit of the last.
         Assert.Contains("rank 0 of 2 by", two.Out, StringComparison.Ordinal);
@@ -38,8 +38,8 @@ public class DistributedTests
     {
         NeedsMpi();
         using var folder = Prepared();
-        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--max_iters=100000", "--eval_interval=20", "--always_save_checkpoint", "--log_interval=1"];
-        using var job = Llamafs.Start([.. run, "--nproc_per_node=2"], folder.Path, OneThread);
+        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--eval_interval=20", "--always_save_checkpoint", "--log_interval=1"];
+        using var job = Llamafs.Start([.. run, "--max_iters=100000", "--nproc_per_node=2"], folder.Path, OneThread);
         var error = job.StandardError.ReadToEndAsync();
         while (job.StandardOutput.ReadLine() is { } line && !line.StartsWith("30 |", StringComparison.Ordinal)) { }
         _ = job.StandardOutput.ReadToEndAsync();

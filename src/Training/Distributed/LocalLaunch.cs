@@ -21,7 +21,7 @@ public static class LocalLaunch
         // tied to one core each, and a second between asking a rank to stop and killing it. Others do not know these variables.
         foreach (var (name, value) in ((string, string)[])[
             ("OMPI_MCA_rmaps_base_oversubscribe", "1"), ("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-            ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "8")])
+            ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "5")])
             start.Environment.TryAdd(name, value);
         Process? launched = null;
         try

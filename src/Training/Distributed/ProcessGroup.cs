@@ -10,7 +10,7 @@ namespace LlamaFullstack.Training.Distributed;
 public abstract class ProcessGroup : IDisposable
 {
     /// <summary>After a stop was asked for, so long may a sum wait for the other ranks: one that died never comes.</summary>
-    private protected static readonly TimeSpan Patience = TimeSpan.FromSeconds(6);
+    private protected static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
     /// <summary>A process that trains on its own: every sum is the value itself.</summary>
     public static ProcessGroup Alone { get; } = new SingleProcess();
