@@ -47,12 +47,12 @@ public static class ModelExport
     /// <summary>Writes a model, one tensor at a time; each file atomically.</summary>
     /// <param name="source">The weights.</param>
     /// <param name="target">The file to create or replace; a folder for <see cref="HuggingFaceVersion"/>.</param>
-    /// <param name="version">0, 1, 2 or <see cref="HuggingFaceVersion"/>.</param>
-    /// <param name="groupSize">Version 2's group size; null for the largest of 64, 32, 16, … that divides dim and hidden_dim.</param>
+    /// <param name="version">0, 1, 2, 3 or <see cref="HuggingFaceVersion"/>.</param>
+    /// <param name="groupSize">Group size of version 2 or 3; null for the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim.</param>
     /// <param name="progress">Told of each tensor once it is written.</param>
     /// <param name="cancellation">Stops between two tensors; an old file stays.</param>
     /// <exception cref="ArgumentException">The target is the source, or the version or the group size cannot be written for this model.</exception>
-    /// <exception cref="InvalidDataException">The source is damaged, or a weight is not a finite number where int8 is written.</exception>
+    /// <exception cref="InvalidDataException">The source is damaged, or a weight is not a finite number where integers are written.</exception>
     /// <exception cref="IOException">The target cannot be written.</exception>
     public static ExportReport Write(ModelSource source, string target, int version, int? groupSize = null,
         IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
@@ -69,7 +69,8 @@ public static class ModelExport
         ModelBinWriter.Write(target, source.Tensors, version, groupSize, new Recorder(tensors, progress), cancellation);
         using var written = ModelBinFile.Open(target);
         return new ExportReport(source.Path, source.Format, target, version, written.Header.GroupSize, written.Map.Length,
-            [.. tensors.Where(tensor => written.Layout[tensor.Tensor.Name].IsQuantized).Select(TensorError.Of)]);
+            [.. tensors.Where(tensor => written.Layout[tensor.Tensor.Name].IsQuantized)
+                .Select(tensor => TensorError.Of(tensor, written.Layout[tensor.Tensor.Name].Type))]);
     }
 
     private static string FinalPath(string path) =>

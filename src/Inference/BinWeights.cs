@@ -35,8 +35,12 @@ internal sealed unsafe class BinWeights(ModelBinFile file) : ModelWeights
     private WeightMatrix Matrix(ModelBinSection section)
     {
         var values = Map.Pointer + section.Offset;
-        return section.IsQuantized
-            ? new Int8Matrix((sbyte*)values, (float*)(Map.Pointer + section.ScalesOffset), section.Tensor.Cols, section.GroupSize)
-            : new Float32Matrix((float*)values, section.Tensor.Cols);
+        var scales = Map.Pointer + section.ScalesOffset;
+        return section.Type switch
+        {
+            WeightType.Float32 => new Float32Matrix((float*)values, section.Tensor.Cols),
+            WeightType.Int8 => new Int8Matrix((sbyte*)values, (float*)scales, section.Tensor.Cols, section.GroupSize),
+            _ => new Int4Matrix(values, (Half*)scales, section.Tensor.Cols, section.GroupSize),
+        };
     }
 }

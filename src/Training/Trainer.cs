@@ -78,7 +78,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="InvalidDataException">The loss is not a number any more.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        if (_ranks.IsFirst && _folder.Begin() is { } note)
+        foreach (var note in _ranks.IsFirst ? _folder.Begin() : [])
             _progress?.Report(new NoteEvent(note));
         try
         {

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Export;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
@@ -25,11 +26,11 @@ internal static class ExportCommand
             Arity = ArgumentArity.ZeroOrOne,
         };
         var version = Options.Create("--version",
-            "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size; -1: a folder for Hugging Face's transformers.", 0);
+            "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size; 3: 4 bits, a seventh; -1: a folder for Hugging Face's transformers.", 0);
         var checkpoint = Options.CreateWithoutDefault<string?>("--checkpoint",
             "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, a GGUF file, or a folder of Hugging Face's. [default: the checkpoint in out]");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
-            "Version 2: weights that share one scale. [default: the largest of 64, 32, 16, … that divides dim and hidden_dim]");
+            "Versions 2 and 3: weights that share one scale. [default: the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim]");
         var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
         var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0. [default: fp32]");
         var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "A GGUF file's tokenizer. [default: the source's own, tokenizer.bin beside it, else in this folder]", "-z");
@@ -64,10 +65,10 @@ internal static class ExportCommand
 
     private static ExportReport Write(Func<ModelSource> open, string? target, int version, int? groupSize, CancellationToken cancellation)
     {
-        if (version is not (ModelExport.HuggingFaceVersion or 0 or 1 or 2))
-            throw new UsageException($"--version {version}: expected 0, 1, 2 or -1.");
-        if (groupSize is not null && version != 2)
-            throw new UsageException($"--group_size {groupSize}: only version 2 has groups. Add --version 2.");
+        if (version is not (ModelExport.HuggingFaceVersion or 0 or 1 or 2 or 3))
+            throw new UsageException($"--version {version}: expected 0, 1, 2, 3 or -1.");
+        if (groupSize is not null && version is not (2 or 3))
+            throw new UsageException($"--group_size {groupSize}: only versions 2 and 3 have groups. Add --version 2 or --version 3.");
 
         target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
         using var source = open();
@@ -99,7 +100,7 @@ internal static class ExportCommand
         var kind = report.Version == ModelExport.HuggingFaceVersion ? "Hugging Face folder"
             : report.Version == ModelExport.GgufVersion ? "GGUF"
             : report.GroupSize == 0 ? $"version {report.Version}"
-            : $"version {report.Version}, int8 in groups of {report.GroupSize}";
+            : $"version {report.Version}, {(report.Version == 2 ? "int8" : "4 bits")} in groups of {report.GroupSize}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"wrote {report.Target}: {kind}, {report.Bytes:N0} bytes, from {report.Source} ({report.Format})"));
     }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LlamaFullstack.Run;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Native;
