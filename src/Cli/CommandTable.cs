@@ -10,6 +10,7 @@ internal static class CommandTable
     [
         ("quickstart", QuickstartCommand.Create),
         ("data", DataCommand.Create),
+        ("pull", PullCommand.Create),
         ("train", TrainCommand.Create),
         ("sample", SampleCommand.Create),
         ("export", ExportCommand.Create),

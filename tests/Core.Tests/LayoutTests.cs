@@ -9,10 +9,11 @@ public class LayoutTests
     {
         { "Core", [], [] },
         { "Data", ["Core"], [] },
+        { "Data.Parquet", ["Data"], ["Parquet.Net"] },
         { "Inference", ["Core"], [] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
-        { "Cli", ["Core", "Data", "Training", "Export", "Inference"], ["System.CommandLine"] },
+        { "Cli", ["Core", "Data", "Data.Parquet", "Training", "Export", "Inference"], ["System.CommandLine"] },
     };
 
     [Theory]
