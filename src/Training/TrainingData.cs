@@ -1,6 +1,7 @@
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Loading;
 using LlamaFullstack.Data.Tokens;
+using LlamaFullstack.Training.Distributed;
 
 namespace LlamaFullstack.Training;
 
@@ -12,11 +13,13 @@ internal sealed class TrainingData : IDisposable
 
     /// <summary>Opens the shards that a configuration names.</summary>
     /// <exception cref="InvalidDataException">There are none, or too few; the message says which command makes them.</exception>
-    public TrainingData(TrainingConfig config)
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="ranks">Each rank reads other sequences, of both splits.</param>
+    public TrainingData(TrainingConfig config, ProcessGroup ranks)
     {
         var folder = new DataFolder(config.DataDir, config.Dataset);
         var splits = TokenSplits.Find(folder, config.DataVocabSize);
-        BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed);
+        BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed, ranks.Rank, ranks.Size);
         try
         {
             _train = Open(splits.Train, config.Seed);

@@ -102,7 +102,7 @@ public static class TrainingOptions
             if (preset is not null)
                 config = config.WithPreset(preset);
             if (configFile is not null)
-                config = config.WithJson(File.ReadAllText(configFile), configFile);
+                config = config.WithJson(ReadConfig(configFile), configFile);
             return values.Aggregate(config, (so, value) => so.With(value.Name, value.Value));
         }
         var config = Layered(new TrainingConfig());
@@ -113,6 +113,11 @@ public static class TrainingOptions
         }
         return config.FindProblem() is { } problem ? throw new ArgumentException(problem) : config;
     }
+
+    private static string ReadConfig(string path) =>
+        File.Exists(path) ? File.ReadAllText(path)
+        : Directory.Exists(path) ? throw new IOException($"--config {path}: is a folder, expected a JSON file of options.")
+        : throw new FileNotFoundException($"--config {path}: no such file.");
 
     /// <summary>Takes over a preset.</summary>
     /// <exception cref="ArgumentException">There is no such preset.</exception>
@@ -125,7 +130,8 @@ public static class TrainingOptions
     /// <param name="config">What is overridden.</param>
     /// <param name="json">Such as <c>{ "dim": 64, "decay_lr": false }</c>.</param>
     /// <param name="where">The file that it comes from; begins the message.</param>
-    /// <exception cref="InvalidDataException">It is not a JSON object, names an unknown option, or a value cannot be read.</exception>
+    /// <exception cref="InvalidDataException">It is not a JSON object.</exception>
+    /// <exception cref="ArgumentException">It names an unknown option, or a value cannot be read.</exception>
     public static TrainingConfig WithJson(this TrainingConfig config, string json, string where)
     {
         try
@@ -137,9 +143,13 @@ public static class TrainingOptions
                 config = config.With(property.Name, property.Value.ToString());
             return config;
         }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        catch (JsonException e)
         {
-            throw new InvalidDataException($"{where}: {e.Message}", e);
+            throw new InvalidDataException($"{where}: not valid JSON in line {e.LineNumber + 1}; expected an object of options, such as {{ \"dim\": 288 }}.", e);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ArgumentException($"{where}: {e.Message}", e);
         }
     }
 

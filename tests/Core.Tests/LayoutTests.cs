@@ -11,9 +11,11 @@ public class LayoutTests
         { "Data", ["Core"], [] },
         { "Data.Parquet", ["Data"], ["Parquet.Net"] },
         { "Inference", ["Core"], [] },
+        { "MLTokenizers", ["Core"], ["Microsoft.ML.Tokenizers"] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
-        { "Cli", ["Core", "Data", "Data.Parquet", "Training", "Export", "Inference"], ["System.CommandLine"] },
+        { "Run", ["Core", "Inference"], [] },
+        { "Cli", ["Core", "Data", "Data.Parquet", "Training", "Export", "Inference", "Run"], ["System.CommandLine"] },
     };
 
     [Theory]

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Tokens;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

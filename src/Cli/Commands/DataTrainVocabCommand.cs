@@ -3,12 +3,15 @@ using System.Diagnostics;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.VocabularyTraining;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
 /// <summary>llamafs data train_vocab: stories → vocabulary.</summary>
 internal static class DataTrainVocabCommand
 {
+    private const int LeastVocabSize = 3 + 256 + 1;
+
     public static Command Create()
     {
         var vocabSize = Options.CreateWithoutDefault<int>("--vocab_size", "Pieces of the vocabulary, such as 4096.");
@@ -42,6 +45,8 @@ internal static class DataTrainVocabCommand
     private static int Run(
         Dataset dataset, DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
     {
+        if (settings.VocabSize < LeastVocabSize)
+            throw new UsageException($"--vocab_size {settings.VocabSize}: must be at least {LeastVocabSize}: 3 marks, 256 bytes and a letter.");
         if (numShards < 1)
             throw new UsageException($"--num_shards {numShards}: must be at least 1.");
         if (threads < 1)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using LlamaFullstack.Data.Downloading;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

@@ -2,7 +2,7 @@ using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Core.Formats;
 
-/// <summary>A llama2.c model file of version 0, 1 or 2, mapped into memory: its shape, and its weights as float32 for whoever asks.</summary>
+/// <summary>A model file of version 0, 1, 2 or 3, mapped into memory: its shape, and its weights as float32 for whoever asks.</summary>
 /// <remarks>Knows where tensors lie, not how to run them: the engine takes its own typed views from <see cref="Map"/> and <see cref="Layout"/>.</remarks>
 public sealed class ModelBinFile : ITensorSource, IDisposable
 {
@@ -46,7 +46,7 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    /// <remarks>int8 tensors are dequantised: q · scale. The classifier of a tied model is its embedding.</remarks>
+    /// <remarks>Quantised tensors are dequantised. The classifier of a tied model is its embedding.</remarks>
     /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
     public unsafe void Read(string name, Span<float> destination)
     {
@@ -54,11 +54,27 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
         var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
         if (destination.Length != section.Tensor.Length)
             throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {destination.Length}.", nameof(destination));
-        if (section.IsQuantized)
-            Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
-                Values<float>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
-        else
-            Values<float>(section.Offset, destination.Length).CopyTo(destination);
+        switch (section.Type)
+        {
+            case WeightType.Float32:
+                Values<float>(section.Offset, destination.Length).CopyTo(destination);
+                break;
+            case WeightType.Int8:
+                Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
+                    Values<float>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
+                break;
+            default:
+                Int4Groups.Dequantize(Values<byte>(section.Offset, destination.Length / 2),
+                    Values<Half>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name)
+    {
+        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        return new(section.IsQuantized ? $"int8/{section.GroupSize}" : "F32", section.End - section.Offset);
     }
 
     /// <summary>Unmaps the file.</summary>
