@@ -5,5 +5,5 @@ using LlamaFullstack.Run;
 if (args is not ["run", .. var words])
     return Invocation.Run(args);
 return words is [var model, ..] && ModelName.MayBe(model)
-    ? ExitCode.Of(_ => RunProgram.Run("llamafs run", ModelName.Resolve(words)))
+    ? ExitCode.Of(stop => RunProgram.Run("llamafs run", ModelName.Resolve(words), stop))
     : RunProgram.Run("llamafs run", words);
