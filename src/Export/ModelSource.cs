@@ -23,15 +23,16 @@ public sealed class ModelSource : IDisposable
     /// <summary>The weights. Valid until <see cref="Dispose"/>.</summary>
     public ITensorSource Tensors { get; }
 
-    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, or a folder of Hugging Face's.</summary>
+    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, or a folder of Hugging Face's or of Meta's.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is damaged, hostile, or of no format that is known.</exception>
     public static ModelSource Open(string path)
     {
         if (Directory.Exists(path))
-            return HuggingFaceFolder.Recognises(path)
-                ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
-                : throw new InvalidDataException($"{path}: a folder without {HuggingFaceFolder.ConfigName}, so not a model of Hugging Face's.");
+            return HuggingFaceFolder.Recognises(path) ? OpenHuggingFace(path)
+                : MetaFolder.Recognises(path) ? OpenMeta(path)
+                : throw new InvalidDataException(
+                    $"{path}: a folder without {HuggingFaceFolder.ConfigName} and {MetaFolder.ParamsName}, so neither a model of Hugging Face's nor of Meta's.");
 
         bool isTorch, isSafetensors;
         using (var file = MappedFile.Open(path))
@@ -46,6 +47,14 @@ public sealed class ModelSource : IDisposable
         var model = ModelBinFile.Open(path);
         return Make(path, $"llama2.c model, version {model.Header.Version}", model);
     }
+
+    /// <summary>Opens a folder of Hugging Face's.</summary>
+    /// <inheritdoc cref="Open"/>
+    public static ModelSource OpenHuggingFace(string path) => Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path));
+
+    /// <summary>Opens a folder of Meta's.</summary>
+    /// <inheritdoc cref="Open"/>
+    public static ModelSource OpenMeta(string path) => Make(path, "Meta folder", MetaFolder.Open(path));
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => _file.Dispose();

@@ -58,7 +58,7 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
             Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
                 Values<float>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
         else
-            Values<float>(section.Offset, destination.Length).CopyTo(destination);
+            Map.ReadFloats(section.Offset, NumberType.Float32, destination);
     }
 
     /// <summary>Unmaps the file.</summary>

@@ -46,7 +46,7 @@ public static class ModelBinWriter
                 ReadSection(source, section.Tensor, values.AsSpan(0, length));
                 var (maxError, meanError) = section.IsQuantized
                     ? WriteInt8(file, values.AsSpan(0, length), quantized.AsSpan(0, length), scales.AsSpan(0, length / section.GroupSize), section, path)
-                    : WriteFloat32(file, values.AsSpan(0, length));
+                    : WriteFloat32(file, values.AsSpan(0, length), section.Tensor.Name);
                 progress?.Report(new TensorWritten(i, layout.Sections.Count, section.Tensor, maxError, meanError));
             }
         });
@@ -86,9 +86,9 @@ public static class ModelBinWriter
             source.Read(tensor.Name, values);
     }
 
-    private static (float Max, double Mean) WriteFloat32(FileStream file, ReadOnlySpan<float> values)
+    private static (float Max, double Mean) WriteFloat32(FileStream file, ReadOnlySpan<float> values, string name)
     {
-        WriteFloats(file, values);
+        FloatWriter.Write(file, values, NumberType.Float32, name);
         return default;
     }
 
@@ -98,16 +98,7 @@ public static class ModelBinWriter
         if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, scales))
             throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, which int8 cannot hold.");
         file.Write(MemoryMarshal.AsBytes(quantized));
-        WriteFloats(file, scales);
+        FloatWriter.Write(file, scales, NumberType.Float32, section.Tensor.Name);
         return Int8Groups.Error(values, quantized, scales, section.GroupSize);
-    }
-
-    // In parts, since the bytes of a large tensor are more than a span can hold (2 GB).
-    private static void WriteFloats(FileStream file, ReadOnlySpan<float> values)
-    {
-        const int Part = 1 << 20;
-        for (; values.Length > Part; values = values[Part..])
-            file.Write(MemoryMarshal.AsBytes(values[..Part]));
-        file.Write(MemoryMarshal.AsBytes(values));
     }
 }
