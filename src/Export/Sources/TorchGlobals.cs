@@ -1,5 +1,4 @@
 using System.Globalization;
-
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
