@@ -61,7 +61,7 @@ public sealed class ModelSource : IDisposable
 
     private static ModelSource Make<T>(string path, string format, T source) where T : ITensorSource, IDisposable => new(path, format, source, source);
 
-    // An int64 length of less than 4 GB and a JSON object. (A version 0 file begins with two int32 above 0: as one int64, more than 4 GB.)
+    // A length, which may be damaged, and a JSON object. (In a version 0 file this is n_layers, of more than 2,000 then: beyond any model that is read.)
     private static bool IsSafetensors(MappedFile file) =>
-        file.Length > sizeof(ulong) && file.Read<ulong>(0) <= uint.MaxValue && file.Read<byte>(sizeof(ulong)) == '{';
+        file.Length >= sizeof(ulong) + 2 && file.Read<uint>(0) != ModelBinHeader.Magic && file.Span(sizeof(ulong), 2) is [(byte)'{', (byte)'"' or (byte)'}' or (byte)' '];
 }

@@ -55,8 +55,13 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
         if (destination.Length != section.Tensor.Length)
             throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {destination.Length}.", nameof(destination));
         if (section.IsQuantized)
-            Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
-                Values<float>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
+        {
+            var scales = Values<float>(section.ScalesOffset, destination.Length / section.GroupSize);
+            foreach (var scale in scales)
+                if (!(float.IsFinite(scale) && scale >= 0))
+                    throw new InvalidDataException($"{Map.Path}: {name} has the scale {scale}, expected a positive number or 0.");
+            Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length), scales, section.GroupSize, destination);
+        }
         else
             Map.ReadFloats(section.Offset, NumberType.Float32, destination);
     }
