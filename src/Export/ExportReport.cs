@@ -3,33 +3,36 @@ using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export;
 
-/// <summary>What an export wrote, and what int8 cost.</summary>
+/// <summary>What an export wrote, and what quantising cost.</summary>
 /// <param name="Source">The file that the weights came from.</param>
 /// <param name="Format">Its format.</param>
 /// <param name="Target">The file or the folder that was written.</param>
-/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's, <see cref="ModelExport.CheckpointPtVersion"/> for a ckpt.pt.</param>
+/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's, <see cref="ModelExport.GgufVersion"/> for a GGUF file, <see cref="ModelExport.CheckpointPtVersion"/> for a ckpt.pt.</param>
 /// <param name="GroupSize">Weights that share one scale; 0 in float32 files.</param>
 /// <param name="Bytes">The file's length, or that of all tensors in the folder.</param>
-/// <param name="Quantized">Each int8 tensor in the order of the file; empty in float32 files.</param>
+/// <param name="Quantized">Each quantised tensor in the order of the file; empty in float32 files.</param>
 public sealed record ExportReport(string Source, string Format, string Target, int Version, int GroupSize, long Bytes, IReadOnlyList<TensorError> Quantized)
 {
     /// <summary>The tensor whose largest error is the largest; null in float32 files.</summary>
     public TensorError? Worst => Quantized.MaxBy(tensor => tensor.MaxError);
 }
 
-/// <summary>What int8 cost one tensor.</summary>
+/// <summary>What quantising cost one tensor.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Rows">Output features.</param>
 /// <param name="Cols">Input features.</param>
-/// <param name="MaxError">Largest |w - q·scale|.</param>
-/// <param name="MeanError">Mean |w - q·scale|.</param>
-public sealed record TensorError(string Name, int Rows, int Cols, float MaxError, double MeanError)
+/// <param name="MaxError">Largest |w - what its integer stands for|.</param>
+/// <param name="MeanError">Mean |w - what its integer stands for|.</param>
+/// <param name="Type">What its values became.</param>
+public sealed record TensorError(string Name, int Rows, int Cols, float MaxError, double MeanError, string Type)
 {
-    internal static TensorError Of(TensorWritten written) =>
-        new(written.Tensor.Name, written.Tensor.Rows, written.Tensor.Cols, written.MaxError, written.MeanError);
+    internal static TensorError Of(TensorWritten written, WeightType type) =>
+        new(written.Tensor.Name, written.Tensor.Rows, written.Tensor.Cols, written.MaxError, written.MeanError, type == WeightType.Int4 ? "int4" : "int8");
 }
 
 /// <summary>JSON of the report, generated at build time so that nothing needs reflection.</summary>
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(ExportReport))]
+[JsonSerializable(typeof(Inspection))]
+[JsonSerializable(typeof(Verification))]
 public sealed partial class ExportJsonContext : JsonSerializerContext;

@@ -22,6 +22,6 @@ internal sealed unsafe class Activation
     /// <summary>float32 values.</summary>
     public float* Values { get; }
 
-    /// <summary>The same in int8, after <see cref="WeightMatrix.Prepare"/>.</summary>
+    /// <summary>The same in int8, after <see cref="WeightMatrix.Prepare(KernelSet, Activation)"/>.</summary>
     public Int8Vector Int8 { get; }
 }

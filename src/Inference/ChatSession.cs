@@ -55,10 +55,12 @@ public sealed class ChatSession
         var turn = _tokenizer.Encode(Render(user), bos: true);
         if (turn.Length > ContextLength - Position)
             return ReplyEnd.ContextFull;
-        foreach (var token in turn.AsSpan(0, turn.Length - 1))
+        for (var read = 0; read < turn.Length - 1;)
         {
             cancellation.ThrowIfCancellationRequested();
-            _transformer.Accept(token, Position++);
+            var count = Math.Min(Transformer.BatchSize, turn.Length - 1 - read);
+            _transformer.Accept(turn.AsSpan(read, count), Position);
+            (read, Position) = (read + count, Position + count);
         }
         var characters = new Utf8Stream();
         var end = Reply(turn[^1], characters, write, cancellation);
@@ -77,7 +79,7 @@ public sealed class ChatSession
         while (Position < ContextLength)
         {
             cancellation.ThrowIfCancellationRequested();
-            token = _sampler.Sample(_transformer.Forward(token, Position++));
+            token = _sampler.Sample(Sampler.RequireChoice(_transformer.Forward(token, Position++)));
             if (token is Vocabulary.Eos or Vocabulary.Bos)
             {
                 if (Position < ContextLength)

@@ -15,5 +15,16 @@ internal sealed unsafe class Float32Matrix(float* weights, int cols) : WeightMat
     public override void Multiply(KernelSet kernels, Activation x, float* output, Part rows) =>
         kernels.MatVec(weights + (long)rows.Start * Cols, x.Values, output + rows.Start, rows.Count, Cols);
 
+    public override void Prepare(KernelSet kernels, BatchActivation x, int tile)
+    {
+    }
+
+    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch)
+    {
+        for (var row = rows.Start; row < rows.End; row += BatchRows)
+            for (var tile = tiles.Start; tile < tiles.End; tile++)
+                kernels.MatMul(weights + (long)row * Cols, Cols, 1, x.Values(tile), output.Values(tile, row), Math.Min(BatchRows, rows.End - row), Cols);
+    }
+
     public override void ReadRow(int row, Span<float> output) => new ReadOnlySpan<float>(weights + (long)row * Cols, Cols).CopyTo(output);
 }

@@ -11,6 +11,7 @@ public sealed class Generator
     private readonly Tokenizer _tokenizer;
     private readonly Sampler _sampler;
     private int _steps;
+    private int _firstSteps;
     private long _firstStepEnd;
     private long _lastStepEnd;
 
@@ -26,14 +27,14 @@ public sealed class Generator
     }
 
     /// <summary>Of the run in progress, or of the last one.</summary>
-    public GenerationStatistics Statistics => new(_steps, _steps == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_firstStepEnd, _lastStepEnd));
+    public GenerationStatistics Statistics => new(_steps, _firstSteps, _steps == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_firstStepEnd, _lastStepEnd));
 
     /// <summary>The tokens after the first, the prompt's included: forced while the prompt lasts, which costs no coin, then sampled.</summary>
     /// <param name="prompt">Token ids, at least one; usually begins with <see cref="Vocabulary.Bos"/>.</param>
     /// <param name="steps">Positions to compute, the prompt included; 0, or more than the model's context, for the whole context.</param>
-    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <param name="cancellation">Stops between two tokens, or two batches of the prompt.</param>
     /// <returns>Ends after that many steps, or where the model ends its text with <see cref="Vocabulary.Bos"/> or
-    /// <see cref="Vocabulary.Eos"/>, which is not returned. Every token is computed when it is asked for.</returns>
+    /// <see cref="Vocabulary.Eos"/>, which is not returned. What follows the prompt is computed when it is asked for.</returns>
     /// <exception cref="ArgumentException">The prompt is empty, or steps is negative.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public IEnumerable<int> Tokens(ReadOnlyMemory<int> prompt, int steps, CancellationToken cancellation = default)
@@ -76,27 +77,34 @@ public sealed class Generator
     private IEnumerable<int> Run(ReadOnlyMemory<int> prompt, int steps, CancellationToken cancellation)
     {
         _steps = 0;
-        var token = prompt.Span[0];
-        for (var pos = 0; pos < steps; pos++)
+        // The prompt but for its last token, whose successor is the first to be chosen.
+        var known = Math.Min(prompt.Length - 1, steps);
+        for (var pos = 0; pos < known;)
         {
             cancellation.ThrowIfCancellationRequested();
-            var forced = pos + 1 < prompt.Length;
-            if (forced)
-                _transformer.Accept(token, pos);
-            var next = forced ? prompt.Span[pos + 1] : _sampler.Sample(_transformer.Forward(token, pos));
-            CountStep();
-            if (!forced && next is (Vocabulary.Bos or Vocabulary.Eos))
+            var count = Math.Min(Transformer.BatchSize, known - pos);
+            _transformer.Accept(prompt.Span.Slice(pos, count), pos);
+            CountSteps(count);
+            for (var end = pos + count; pos < end; pos++)
+                yield return prompt.Span[pos + 1];
+        }
+        var token = prompt.Span[known];
+        for (var pos = known; pos < steps; pos++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            token = _sampler.Sample(Sampler.RequireChoice(_transformer.Forward(token, pos)));
+            CountSteps(1);
+            if (token is Vocabulary.Bos or Vocabulary.Eos)
                 yield break;
-            yield return next;
-            token = next;
+            yield return token;
         }
     }
 
-    private void CountStep()
+    private void CountSteps(int count)
     {
-        _steps++;
         _lastStepEnd = Stopwatch.GetTimestamp();
-        if (_steps == 1)
-            _firstStepEnd = _lastStepEnd;
+        if (_steps == 0)
+            (_firstSteps, _firstStepEnd) = (count, _lastStepEnd);
+        _steps += count;
     }
 }

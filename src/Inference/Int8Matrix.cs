@@ -12,10 +12,20 @@ internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols,
 {
     private readonly int _groups = cols / groupSize;
 
-    public override void Prepare(KernelSet kernels, Activation x) => kernels.Quantize(x.Values, x.Int8);
+    public override void Prepare(KernelSet kernels, Activation x) => kernels.Integer.Quantize(x.Values, x.Int8);
 
     public override void Multiply(KernelSet kernels, Activation x, float* output, Part rows) =>
-        kernels.MatVecInt8(weights + (long)rows.Start * Cols, scales + (long)rows.Start * _groups, x.Int8, output + rows.Start, rows.Count);
+        kernels.Integer.MatVecInt8(weights + (long)rows.Start * Cols, scales + (long)rows.Start * _groups, x.Int8, output + rows.Start, rows.Count);
+
+    public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
+
+    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch)
+    {
+        for (var row = rows.Start; row < rows.End; row += BatchRows)
+            for (var tile = tiles.Start; tile < tiles.End; tile++)
+                kernels.Integer.MatMulInt8(weights + (long)row * Cols, scales + (long)row * _groups, x.Int8(tile), output.Values(tile, row),
+                    Math.Min(BatchRows, rows.End - row));
+    }
 
     public override void ReadRow(int row, Span<float> output) =>
         Int8Groups.Dequantize(new(weights + (long)row * Cols, Cols), new(scales + (long)row * _groups, _groups), groupSize, output);

@@ -58,4 +58,33 @@ internal sealed unsafe class KvCache
             }
         }
     }
+
+    /// <summary>Keeps the keys and values of a tile of tokens.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="pos">The first token's position.</param>
+    /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
+    /// <param name="k">Keys of all heads, (kv_dim, Tile).</param>
+    /// <param name="v">Values of all heads, (kv_dim, Tile).</param>
+    /// <param name="rows">The rows of k and v to keep.</param>
+    public void StoreTile(int layer, int pos, int count, float* k, float* v, Part rows)
+    {
+        const int Block = KernelSet.KeyBlock;
+        for (var row = rows.Start; row < rows.End; row++)
+        {
+            var (head, i) = (row / _headSize, row % _headSize);
+            var key = k + row * KernelSet.Tile;
+            var value = v + row * KernelSet.Tile;
+            var keys = Keys(layer, head) + i * Block;
+            for (var t = 0; t < count;)
+            {
+                var at = pos + t;
+                var run = Math.Min(Block - at % Block, count - t);
+                new Span<float>(key + t, run).CopyTo(new Span<float>(keys + (long)(at / Block) * Block * _headSize + at % Block, run));
+                t += run;
+            }
+            var values = Values(layer, head) + (long)pos * _headSize + i;
+            for (var t = 0; t < count; t++)
+                values[(long)t * _headSize] = value[t];
+        }
+    }
 }

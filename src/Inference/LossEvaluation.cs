@@ -16,8 +16,18 @@ public sealed class LossEvaluation
     /// <param name="tokens">The sequence and the token after it: at most one longer than the model's context.</param>
     public void Add(Transformer transformer, ReadOnlySpan<long> tokens)
     {
-        for (var pos = 0; pos + 1 < tokens.Length; pos++)
-            _sum += NegativeLogProbability(transformer.Forward((int)tokens[pos], pos), (int)tokens[pos + 1]);
+        var vocabSize = transformer.Model.Config.VocabSize;
+        var inputs = new int[Math.Max(0, tokens.Length - 1)];
+        for (var i = 0; i < inputs.Length; i++)
+            inputs[i] = (int)tokens[i];
+        var logits = new float[Math.Min(inputs.Length, Transformer.BatchSize) * vocabSize];
+        for (var start = 0; start < inputs.Length; start += Transformer.BatchSize)
+        {
+            var count = Math.Min(Transformer.BatchSize, inputs.Length - start);
+            transformer.ForwardAll(inputs.AsSpan(start, count), start, logits.AsSpan(0, count * vocabSize));
+            for (var i = 0; i < count; i++)
+                _sum += NegativeLogProbability(logits.AsSpan(i * vocabSize, vocabSize), (int)tokens[start + i + 1]);
+        }
         Count += tokens.Length - 1;
     }
 

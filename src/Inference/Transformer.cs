@@ -1,17 +1,23 @@
-using LlamaFullstack.Core;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference;
 
 /// <summary>The forward pass of Llama 2: a token and its position in, a score for every possible next token out.</summary>
 /// <remarks>
-/// Knows tokens as numbers, not as text. Not thread-safe: one sequence at a time. Nothing is allocated after the constructor.
+/// Knows tokens as numbers, not as text. Not thread-safe: one sequence at a time. Nothing is allocated per token.
 /// Every worker thread runs <see cref="RunPart"/> from top to bottom: rows of matrices and heads are divided among them, whatever is
 /// short is computed by each for itself, and they wait for each other where one needs what another computed.
 /// </remarks>
 public sealed unsafe class Transformer : IDisposable
 {
+    /// <summary>Tokens that are taken in at once; a longer prompt is cut into as many.</summary>
+    public const int BatchSize = PromptBatch.Capacity;
+
+    // A batch computes whole tiles of tokens: below this, one by one is as fast.
+    private const int SmallestBatch = 4;
+
     private readonly LlamaModel _model;
+    private readonly bool _mayBatch;
     private readonly KernelSet _kernels;
     private readonly WorkerPool _pool;
     private readonly NativeBuffers _buffers = new();
@@ -31,10 +37,13 @@ public sealed unsafe class Transformer : IDisposable
     private readonly float* _delta;     // (dim) what a sublayer adds to the residual stream
     private readonly float* _logits;    // (vocab_size)
 
-    // RoPE: the frequency of each pair of a head, and this position's angles for a whole row of heads.
-    private readonly float[] _frequencies;  // (head_size / 2)
+    // RoPE: this position's angles for a whole row of heads.
+    private readonly RopeAngles _angles;
     private readonly float* _cos;           // (dim)
     private readonly float* _sin;           // (dim), negated at even places
+
+    private PromptBatch? _batch;            // made when a prompt comes
+    private readonly Action<int> _classifyPart;
 
     private int _pos;
     private bool _wantLogits;
@@ -49,6 +58,7 @@ public sealed unsafe class Transformer : IDisposable
     {
         _model = model;
         _kernels = options?.Kernels ?? KernelSets.Select();
+        _mayBatch = options?.BatchPrompts != false && PromptBatch.CanRun(model);
         var workers = options?.Threads ?? ThreadCount.For(model.WeightBytesPerToken);
         var c = model.Config;
         try
@@ -73,8 +83,8 @@ public sealed unsafe class Transformer : IDisposable
             _buffers.Dispose();
             throw new InvalidDataException($"{model.Path}: no memory for the keys and values of {c.MaxSeqLen:N0} positions in {c.NLayers} layers.");
         }
-        _frequencies = RopeTable.Frequencies(c);
-        _runPart = RunPart;
+        _angles = new RopeAngles(c);
+        (_runPart, _classifyPart) = (RunPart, ClassifyPart);
         _pool = new WorkerPool(workers);
     }
 
@@ -99,25 +109,103 @@ public sealed unsafe class Transformer : IDisposable
     }
 
     /// <summary>Takes in a token whose successor is known: the same without the classifier.</summary>
-    /// <inheritdoc cref="Forward"/>
+    /// <inheritdoc cref="Forward(int, int)"/>
     public void Accept(int token, int pos) => Run(token, pos, wantLogits: false);
+
+    /// <summary>Takes in tokens at consecutive positions, many at once.</summary>
+    /// <param name="tokens">At least one; any number that the context has room for.</param>
+    /// <param name="pos">The first one's position; see <see cref="Forward(int, int)"/>.</param>
+    /// <returns>The logits after the last one, (vocab_size); valid until the next call.</returns>
+    /// <exception cref="ArgumentException">There are no tokens.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A token is not in the vocabulary, or a position not in the context.</exception>
+    /// <remarks>
+    /// The same numbers as one by one up to rounding, since sums are taken in another order. Costs less from a handful of tokens on: the weights
+    /// are read once for <see cref="BatchSize"/> of them.
+    /// </remarks>
+    public ReadOnlySpan<float> Forward(ReadOnlySpan<int> tokens, int pos)
+    {
+        if (tokens.IsEmpty)
+            throw new ArgumentException("there are no tokens; at least one is needed.", nameof(tokens));
+        for (; tokens.Length > BatchSize; tokens = tokens[BatchSize..], pos += BatchSize)
+            Accept(tokens[..BatchSize], pos);
+        if (!IsBatch(tokens))
+        {
+            Accept(tokens[..^1], pos);
+            return Forward(tokens[^1], pos + tokens.Length - 1);
+        }
+        Accept(tokens, pos);
+        _batch!.CopyStream(tokens.Length - 1, _x);
+        _pool.Run(_classifyPart);
+        return new ReadOnlySpan<float>(_logits, _model.Config.VocabSize);
+    }
+
+    /// <summary>Takes in tokens whose successors are known.</summary>
+    /// <inheritdoc cref="Forward(ReadOnlySpan{int}, int)"/>
+    public void Accept(ReadOnlySpan<int> tokens, int pos)
+    {
+        for (; tokens.Length > BatchSize; tokens = tokens[BatchSize..], pos += BatchSize)
+            Accept(tokens[..BatchSize], pos);
+        if (IsBatch(tokens))
+        {
+            RunBatch(tokens, pos);
+            return;
+        }
+        foreach (var token in tokens)
+            Accept(token, pos++);
+    }
+
+    /// <summary>The logits after every one of some tokens.</summary>
+    /// <param name="tokens">At most <see cref="BatchSize"/>.</param>
+    /// <param name="pos">The first one's position; see <see cref="Forward(int, int)"/>.</param>
+    /// <param name="logits">(tokens, vocab_size).</param>
+    /// <inheritdoc cref="Forward(ReadOnlySpan{int}, int)"/>
+    public void ForwardAll(ReadOnlySpan<int> tokens, int pos, Span<float> logits)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens.Length, BatchSize);
+        var vocabSize = _model.Config.VocabSize;
+        ArgumentOutOfRangeException.ThrowIfNotEqual(logits.Length, tokens.Length * vocabSize);
+        if (IsBatch(tokens))
+        {
+            RunBatch(tokens, pos);
+            _batch!.Classify(logits);
+            return;
+        }
+        for (var i = 0; i < tokens.Length; i++)
+            Forward(tokens[i], pos + i).CopyTo(logits[(i * vocabSize)..]);
+    }
 
     /// <summary>Ends the threads and frees the memory. The model stays open.</summary>
     public void Dispose()
     {
         _disposed = true;
         _pool.Dispose();
+        _batch?.Dispose();
         _buffers.Dispose();
+    }
+
+    private bool IsBatch(ReadOnlySpan<int> tokens) => tokens.Length >= SmallestBatch && _mayBatch;
+
+    private void RunBatch(ReadOnlySpan<int> tokens, int pos)
+    {
+        for (var i = 0; i < tokens.Length; i++)
+            Check(tokens[i], pos + i);
+        _batch ??= new PromptBatch(_model, _kernels, _pool, _cache, _angles);
+        _batch.Run(tokens, pos);
+    }
+
+    private void Check(int token, int pos)
+    {
+        ObjectDisposedException.ThrowIf(_disposed || _model.IsDisposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(token);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(token, _model.Config.VocabSize);
+        ArgumentOutOfRangeException.ThrowIfNegative(pos);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(pos, _model.Config.MaxSeqLen);
     }
 
     private void Run(int token, int pos, bool wantLogits)
     {
         var c = _model.Config;
-        ObjectDisposedException.ThrowIf(_disposed || _model.IsDisposed, this);
-        ArgumentOutOfRangeException.ThrowIfNegative(token);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(token, c.VocabSize);
-        ArgumentOutOfRangeException.ThrowIfNegative(pos);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(pos, c.MaxSeqLen);
+        Check(token, pos);
 
         _model.Embedding.ReadRow(token, new Span<float>(_x, c.Dim));
         TurnTo(pos);
@@ -165,8 +253,13 @@ public sealed unsafe class Transformer : IDisposable
             _pool.Barrier(worker);
         }
 
-        if (!_wantLogits)
-            return;
+        if (_wantLogits)
+            ClassifyPart(worker);
+    }
+
+    private void ClassifyPart(int worker)
+    {
+        var me = _workers[worker];
         Normalize(_model.Norm, _model.Classifier, me);
         _model.Classifier.Multiply(_kernels, me.Normed, _logits, me.VocabSize);
     }
@@ -193,13 +286,13 @@ public sealed unsafe class Transformer : IDisposable
 
     private void Rotate(float* row, Part rows) => _kernels.Rope(row + rows.Start, _cos + rows.Start, _sin + rows.Start, rows.Count);
 
-    /// <summary>RoPE's angles at a position: pos · theta^(−2i / head_size) for pair i, the same in every head.</summary>
+    /// <summary>RoPE's angles at a position, repeated for every head.</summary>
     private void TurnTo(int pos)
     {
         var headSize = _model.Config.HeadSize;
-        for (var pair = 0; pair < _frequencies.Length; pair++)
+        for (var pair = 0; pair < _angles.Pairs; pair++)
         {
-            var (sin, cos) = MathF.SinCos(pos * _frequencies[pair]);
+            var (sin, cos) = _angles.At(pos, pair);
             _cos[2 * pair] = _cos[2 * pair + 1] = cos;
             _sin[2 * pair] = -sin;
             _sin[2 * pair + 1] = sin;

@@ -6,6 +6,9 @@ namespace LlamaFullstack.Inference;
 /// <param name="cols">Input features.</param>
 internal abstract unsafe class WeightMatrix(int cols)
 {
+    /// <summary>Rows that a batch takes at once: their weights stay near while tile after tile of tokens is multiplied with them.</summary>
+    protected const int BatchRows = 16;
+
     /// <summary>Input features.</summary>
     protected int Cols { get; } = cols;
 
@@ -18,6 +21,21 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <param name="output">(rows of the whole matrix).</param>
     /// <param name="rows">The rows to compute.</param>
     public abstract void Multiply(KernelSet kernels, Activation x, float* output, Part rows);
+
+    /// <summary><see cref="Prepare(KernelSet, Activation)"/> for a tile of tokens.</summary>
+    public abstract void Prepare(KernelSet kernels, BatchActivation x, int tile);
+
+    /// <summary><see cref="Multiply(KernelSet, Activation, float*, Part)"/> for every token of a batch.</summary>
+    /// <param name="kernels">Who computes.</param>
+    /// <param name="x">Prepared activations, (tiles, cols, Tile).</param>
+    /// <param name="tiles">The tiles to multiply with.</param>
+    /// <param name="output">Activations of as many tiles, (rows of the whole matrix).</param>
+    /// <param name="rows">The rows to compute.</param>
+    /// <param name="scratch">Memory of the caller's own: <see cref="ScratchBytes"/>.</param>
+    public abstract void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch);
+
+    /// <summary>Memory that a batch needs to unpack weights of a matrix of that width.</summary>
+    public static long ScratchBytes(int cols) => Int4Matrix.UnpackedRows * (long)cols * (sizeof(sbyte) + sizeof(float));
 
     /// <summary>Copies a row as float32: the embedding of a token.</summary>
     public abstract void ReadRow(int row, Span<float> output);

@@ -96,6 +96,36 @@ public class ModelBinTests
     }
 
     [Fact]
+    public void Write_V3_ReadsBackWithinAScale()
+    {
+        using var folder = new TempFolder();
+        var source = new RandomModel(Tiny, sharedClassifier: false, seed: 1);
+        ModelBinWriter.Write(folder.File("model.bin"), source, version: 3);
+        using var file = ModelBinFile.Open(folder.File("model.bin"));
+        Assert.Equal(4, file.Header.GroupSize);
+        Assert.Equal(WeightType.Int8, file.Layout[TensorNames.TokEmbeddings].Type);
+        Assert.Equal(WeightType.Int8, file.Layout[TensorNames.Output].Type);
+        Assert.Equal(WeightType.Int4, file.Layout[TensorNames.Wq(0)].Type);
+        foreach (var tensor in TensorNames.All(Tiny, sharedClassifier: false).Where(tensor => file.Layout[tensor.Name].Type == WeightType.Int4))
+        {
+            var expected = source[tensor.Name];
+            var actual = Read(file, tensor);
+            // Weights lie in -0.5 … 0.5: a scale is at most 0.5 / 7 or so, and a clipped weight is off by less than two.
+            for (var i = 0; i < expected.Length; i++)
+                Assert.InRange(actual[i] - expected[i], -0.15f, 0.15f);
+        }
+    }
+
+    [Fact]
+    public void Write_V3OfAnOddWidth_IsRefused()
+    {
+        using var folder = new TempFolder();
+        var source = new RandomModel(Tiny with { HiddenDim = 13 }, true, 1);
+        var error = Assert.Throws<ArgumentException>(() => ModelBinWriter.Write(folder.File("m"), source, 3));
+        Assert.Contains("version 3 cannot hold this model: group size 1 must be even", error.Message);
+    }
+
+    [Fact]
     public void Write_V2WithANaN_NamesTheTensorAndKeepsTheOldFile()
     {
         using var folder = new TempFolder();
@@ -123,6 +153,7 @@ public class ModelBinTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
+    [InlineData(3)]
     public void Open_EveryTruncation_IsOneClearError(int version)
     {
         using var folder = new TempFolder();
@@ -163,7 +194,7 @@ public class ModelBinTests
     }
 
     [Theory]
-    [InlineData(4, 3, "version 3 is not known")]
+    [InlineData(4, 4, "version 4 is not known")]
     [InlineData(36, 2, "shared_classifier is 2")]
     [InlineData(37, 0, "group size 0 must be at least 1")]
     [InlineData(37, -4, "group size -4 must be at least 1")]

@@ -56,7 +56,7 @@ public sealed class HostileFilesTests : IDisposable
         foreach (var groupSize in (ReadOnlySpan<int>)[0, -4, 3, 5, int.MaxValue, int.MinValue])
             Refused("x.bin", With(good, 37, groupSize), "group size");
         using (var file = ModelBinFile.Open(_folder.File("good.bin")))
-            foreach (var scale in (ReadOnlySpan<float>)[float.NaN, float.PositiveInfinity, -1])
+            foreach (var scale in (ReadOnlySpan<float>)[float.NaN, float.PositiveInfinity])
                 Refused("x.bin", With(good, (int)file.Layout[TensorNames.Wv(1)].ScalesOffset + 4, BitConverter.SingleToInt32Bits(scale)), "layers.1.attention.wv.weight");
         Assert.InRange(_cases, LeastCases, int.MaxValue);
     }

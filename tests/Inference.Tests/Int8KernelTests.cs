@@ -1,13 +1,26 @@
+using System.Runtime.Intrinsics.X86;
+using LlamaFullstack.Core.Quantization;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference.Tests;
 
-/// <summary>The int8 kernels: every set gives the scalar one's bits, and that gives runq.c's.</summary>
+/// <summary>The integer kernels of every set, and of the products that this processor would not choose, against the scalar ones and float64.</summary>
 public sealed unsafe class Int8KernelTests
 {
-    private static readonly KernelSet Scalar = KernelSets.Select("scalar");
+    private const double Epsilon = 1.0 / (1 << 24);
 
-    public static TheoryData<string> Sets => [.. KernelSets.Supported.Select(set => set.Name)];
+    private static readonly IntegerKernels Scalar = KernelSets.Select("scalar").Integer;
+
+    public static TheoryData<string> Sets
+    {
+        get
+        {
+            TheoryData<string> names = [.. KernelSets.Supported.Select(set => set.Name)];
+            if (Avx2.IsSupported)
+                names.Add("avx2");
+            return names;
+        }
+    }
 
     [Theory, MemberData(nameof(Sets))]
     public void MatVecInt8_AnyGroups_GivesTheSameBits(string set)
@@ -24,7 +37,7 @@ public sealed unsafe class Int8KernelTests
                 var scales = PinnedArray.Of(Rows * groups, _ => random.NextSingle());
                 var (expected, actual) = (PinnedArray.Of<float>(Rows), PinnedArray.Of<float>(Rows));
                 Scalar.MatVecInt8(w.Pointer(), scales.Pointer(), x.Vector, expected.Pointer(), Rows);
-                KernelSets.Select(set).MatVecInt8(w.Pointer(), scales.Pointer(), x.Vector, actual.Pointer(), Rows);
+                Of(set).MatVecInt8(w.Pointer(), scales.Pointer(), x.Vector, actual.Pointer(), Rows);
                 Assert.Equal(expected, actual);
             }
         }
@@ -45,10 +58,68 @@ public sealed unsafe class Int8KernelTests
         BitConverter.TryWriteBytes(bytes.AsSpan(1), 1f);
         var output = PinnedArray.Of<float>(1);
 
-        KernelSets.Select(set).MatVecInt8(w.Pointer() + 1, (float*)(bytes.Pointer() + 1), x.Vector, output.Pointer(), rows: 1);
+        Of(set).MatVecInt8(w.Pointer() + 1, (float*)(bytes.Pointer() + 1), x.Vector, output.Pointer(), rows: 1);
 
         Assert.Equal(Enumerable.Range(0, N).Sum(i => w[i + 1] * x.Values[i]), output[0]);
     }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void MatVecInt4_AnyGroups_IsWithinItsSummationBound(string set) => ForEachShape((groupSize, groups, random) =>
+    {
+        const int Rows = 3;
+        if (groupSize % 2 != 0)
+            return;
+        var n = groups * groupSize;
+        var values = PinnedArray.Of(n, _ => random.NextSingle() - 0.5f);
+        var (x, natural) = (new Quantized(n, groupSize), new Quantized(n, groupSize));
+        Of(set).QuantizeForInt4(values.Pointer(), x.Vector);
+        Scalar.Quantize(values.Pointer(), natural.Vector);
+        var codes = PinnedArray.Of(Rows * n / 2, _ => (byte)random.Next(256));
+        // Scales of both signs, and of the smallest numbers that float16 has.
+        var scales = PinnedArray.Of(Rows * groups, i => i % 7 == 3 ? Half.Epsilon * (Half)(i + 1) : (Half)(random.NextSingle() - 0.3f));
+        var output = PinnedArray.Of<float>(Rows);
+        Of(set).MatVecInt4(codes.Pointer(), scales.Pointer(), x.Vector, output.Pointer(), Rows);
+        for (var row = 0; row < Rows; row++)
+            AssertDot(natural, i => Weight(codes, row * n + i, groupSize), group => (float)scales[row * groups + group], bias: 8, output[row]);
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void UnpackInt4_AnyGroups_GivesEveryWeight(string set) => ForEachShape((groupSize, groups, random) =>
+    {
+        if (groupSize % 2 != 0)
+            return;
+        var n = groups * groupSize;
+        var codes = PinnedArray.Of(n / 2, _ => (byte)random.Next(256));
+        var to = PinnedArray.Of<sbyte>(n);
+        Of(set).UnpackInt4(codes.Pointer(), to.Pointer(), n, groupSize);
+        for (var i = 0; i < n; i++)
+            Assert.Equal(Weight(codes, i, groupSize), to[i]);
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void MatMulInt8_AnyGroups_IsWithinItsSummationBound(string set) => ForEachShape((groupSize, groups, random) =>
+    {
+        if (groupSize % 4 != 0)
+            return;
+        const int Rows = 6;
+        const int Tile = KernelSet.Tile;
+        var n = groups * groupSize;
+        var values = PinnedArray.Of(n * Tile, i => i % Tile == 5 ? 0f : random.NextSingle() - 0.5f);
+        var (q, tileScales, sums) = (PinnedArray.Of<sbyte>(n * Tile), PinnedArray.Of<float>(groups * Tile), PinnedArray.Of<int>(groups * Tile));
+        var tile = new Int8Tile(q.Pointer(), tileScales.Pointer(), sums.Pointer(), n, groupSize);
+        Of(set).QuantizeTile(values.Pointer(), tile);
+        var w = PinnedArray.Of(Rows * n, _ => (sbyte)random.Next(-128, 128));
+        var scales = PinnedArray.Of(Rows * groups, _ => random.NextSingle());
+        var output = PinnedArray.Of<float>(Rows * Tile);
+        Of(set).MatMulInt8(w.Pointer(), scales.Pointer(), tile, output.Pointer(), Rows);
+        for (var t = 0; t < Tile; t++)
+        {
+            var x = new Quantized(n, groupSize);
+            Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), x.Vector);
+            for (var row = 0; row < Rows; row++)
+                AssertDot(x, i => w[row * n + i], group => scales[row * groups + group], bias: 128, output[row * Tile + t]);
+        }
+    });
 
     [Theory, MemberData(nameof(Sets))]
     public void Quantize_RandomGroups_GivesTheSameBits(string set)
@@ -87,20 +158,51 @@ public sealed unsafe class Int8KernelTests
     [InlineData(float.NaN)]
     public void Quantize_StrangeValues_AreTheSameInEverySet(float strange)
     {
-        foreach (var set in KernelSets.Supported)
+        foreach (var set in Sets)
         {
-            var q = AssertSameAsScalar(set.Name, groupSize: 32, PinnedArray.Of(64, i => i == 5 ? strange : 0f));
+            var q = AssertSameAsScalar(set.Data, groupSize: 32, PinnedArray.Of(64, i => i == 5 ? strange : 0f));
             Assert.Equal(0f, q.Scales[1]);
             Assert.All(q.Values[32..], value => Assert.Equal(0, value));
             Assert.Equal(float.IsNaN(strange), float.IsNaN(q.Scales[0])); // NaN goes on to the logits, where it is reported
         }
     }
 
+    private static IntegerKernels Of(string set) =>
+        set == "avx2" ? new IntegerKernels256<Avx2Products>(Scalar) : KernelSets.Select(set).Integer;
+
+    private static void ForEachShape(Action<int, int, Random> test)
+    {
+        foreach (var groupSize in new[] { 1, 4, 6, 16, 32, 64, 96 })
+            foreach (var groups in new[] { 1, 2, 3, 7, 8, 9, 19 })
+                test(groupSize, groups, new Random(groups * groupSize));
+    }
+
+    private static int Weight(byte[] codes, int index, int groupSize) =>
+        Int4Groups.Value(codes.Pointer() + index / groupSize * (groupSize / 2), index % groupSize, groupSize);
+
+    /// <summary>Each group's sum is exact; it is scaled by two products and added, and so is what a set takes away that computes with w + bias.</summary>
+    private static void AssertDot(Quantized x, Func<int, int> w, Func<int, float> scale, int bias, float actual)
+    {
+        var (exact, magnitude) = (0.0, 0.0);
+        for (var group = 0; group < x.Scales.Length; group++)
+        {
+            var n = x.Values.Length / x.Scales.Length;
+            for (var i = group * n; i < (group + 1) * n; i++)
+            {
+                exact += (double)w(i) * x.Values[i] * scale(group) * x.Scales[group];
+                magnitude += Math.Abs((double)(Math.Abs(w(i)) + 2 * bias) * x.Values[i] * scale(group) * x.Scales[group]);
+            }
+        }
+        // Eight lanes at the most are summed at the end: 3 more additions, besides the two products, the bias' two, and one addition a group.
+        var bound = (x.Scales.Length + 8) * Epsilon * magnitude + float.Epsilon;
+        Assert.True(Math.Abs(exact - actual) <= bound, $"expected {exact:R}, got {actual:R}, bound {bound:R}");
+    }
+
     private static Quantized AssertSameAsScalar(string set, int groupSize, float[] x)
     {
         var (expected, actual) = (new Quantized(x.Length, groupSize), new Quantized(x.Length, groupSize));
         Scalar.Quantize(x.Pointer(), expected.Vector);
-        KernelSets.Select(set).Quantize(x.Pointer(), actual.Vector);
+        Of(set).Quantize(x.Pointer(), actual.Vector);
         Assert.Equal(expected.Values, actual.Values);
         Assert.Equal(expected.Scales, actual.Scales);
         Assert.Equal(expected.Sums, actual.Sums);

@@ -5,6 +5,7 @@ namespace LlamaFullstack.Inference.Tests;
 /// <summary>Every float32 kernel of every set that this processor has, against the same mathematics in float64.</summary>
 public sealed unsafe class KernelTests
 {
+    private const int Tile = KernelSet.Tile;
     private const double Epsilon = 1.0 / (1 << 24); // half an ulp of a float32 at 1
     private const double ExpError = 4 * Epsilon;    // exp within two ulps
 
@@ -41,6 +42,81 @@ public sealed unsafe class KernelTests
         for (var start = 0; start < Rows; start += KernelSet.RowBlock)
             kernels.MatVec(w.Pointer() + start * n, x.Pointer(), parts.Pointer() + start, Math.Min(KernelSet.RowBlock, Rows - start), n);
         Assert.Equal(whole, parts);
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void MatMul_AnyShapeAndStride_IsWithinItsSummationBound(string set) => ForEachLength(n =>
+    {
+        foreach (var rows in new[] { 1, 4, 7, 8, 13 })
+        {
+            foreach (var transposed in new[] { false, true })
+            {
+                var (w, x, output) = (Values(rows * n, 21), Values(n * Tile, 22), PinnedArray.Of<float>(rows * Tile));
+                var (rowStride, colStride) = transposed ? (1, rows) : (n, 1);
+                KernelSets.Select(set).MatMul(w.Pointer(), rowStride, colStride, x.Pointer(), output.Pointer(), rows, n);
+                for (var r = 0; r < rows; r++)
+                {
+                    for (var t = 0; t < Tile; t += 5)
+                    {
+                        var (exact, magnitude) = (0.0, 0.0);
+                        for (var i = 0; i < n; i++)
+                        {
+                            exact += (double)w[r * rowStride + i * colStride] * x[i * Tile + t];
+                            magnitude += Math.Abs((double)w[r * rowStride + i * colStride] * x[i * Tile + t]);
+                        }
+                        AssertNear(exact, output[r * Tile + t], (n + 1) * Epsilon * magnitude);
+                    }
+                }
+            }
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void RmsNormTile_EveryToken_IsWithinItsBound(string set) => ForEachLength(n =>
+    {
+        var (w, x, output) = (Values(n, 23), Values(n * Tile, 24), PinnedArray.Of<float>(n * Tile));
+        KernelSets.Select(set).RmsNormTile(w.Pointer(), x.Pointer(), output.Pointer(), n, 1e-5f);
+        for (var t = 0; t < Tile; t++)
+        {
+            var inverse = 1 / Math.Sqrt(Enumerable.Range(0, n).Sum(i => (double)x[i * Tile + t] * x[i * Tile + t]) / n + 1e-5f);
+            for (var i = 0; i < n; i++)
+                AssertNear(w[i] * inverse * x[i * Tile + t], output[i * Tile + t], (n / 2.0 + 6) * Epsilon * Math.Abs(w[i] * inverse * x[i * Tile + t]));
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void RopeTile_EveryToken_TurnsEachPair(string set)
+    {
+        const int Pairs = 3;
+        var (x, angles) = (Values(2 * Pairs * Tile, 25), Values(Pairs * Tile, 26));
+        var (cos, sin) = (PinnedArray.Of(angles.Length, i => MathF.Cos(angles[i])), PinnedArray.Of(angles.Length, i => MathF.Sin(angles[i])));
+        var before = (float[])x.Clone();
+        KernelSets.Select(set).RopeTile(x.Pointer(), cos.Pointer(), sin.Pointer(), Pairs);
+        for (var i = 0; i < Pairs * Tile; i++)
+        {
+            var (even, odd) = (i / Tile * 2 * Tile + i % Tile, (i / Tile * 2 + 1) * Tile + i % Tile);
+            var magnitude = Math.Abs(before[even]) + Math.Abs(before[odd]);
+            AssertNear((double)before[even] * cos[i] - (double)before[odd] * sin[i], x[even], 2 * Epsilon * magnitude);
+            AssertNear((double)before[even] * sin[i] + (double)before[odd] * cos[i], x[odd], 2 * Epsilon * magnitude);
+        }
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void SoftmaxTile_EveryTokenWithHiddenScores_IsWithinItsBound(string set) => ForEachLength(n =>
+    {
+        const float Scale = 0.125f;
+        var x = PinnedArray.Of(n * Tile, i => i / Tile > i % Tile ? float.NegativeInfinity : 160f * MathF.Sin(i * 1.7f) + 560f);
+        var before = (float[])x.Clone();
+        KernelSets.Select(set).SoftmaxTile(x.Pointer(), n, Scale);
+        for (var t = 0; t < Tile; t++)
+        {
+            var scores = Enumerable.Range(0, n).Select(i => (double)before[i * Tile + t]).ToArray();
+            var exps = scores.Select(v => Math.Exp(Scale * (v - scores.Max()))).ToArray();
+            // The difference, up to 40 once it is scaled, is rounded twice before exp.
+            var relative = 2 * (ExpError + 80 * Epsilon) + (n + 3) * Epsilon;
+            for (var i = 0; i < n; i++)
+                AssertNear(exps[i] / exps.Sum(), x[i * Tile + t], relative * exps[i] / exps.Sum());
+        }
     });
 
     [Theory, MemberData(nameof(Sets))]

@@ -1,8 +1,9 @@
+using System.Numerics;
 using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Core.Formats;
 
-/// <summary>A llama2.c model file of version 0, 1 or 2, mapped into memory: its shape, and its weights as float32 for whoever asks.</summary>
+/// <summary>A model file of version 0, 1, 2 or 3, mapped into memory: its shape, and its weights as float32 for whoever asks.</summary>
 /// <remarks>Knows where tensors lie, not how to run them: the engine takes its own typed views from <see cref="Map"/> and <see cref="Layout"/>.</remarks>
 public sealed class ModelBinFile : ITensorSource, IDisposable
 {
@@ -46,7 +47,7 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    /// <remarks>int8 tensors are dequantised: q · scale. The classifier of a tied model is its embedding.</remarks>
+    /// <remarks>Quantised tensors are dequantised. The classifier of a tied model is its embedding.</remarks>
     /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
     public unsafe void Read(string name, Span<float> destination)
     {
@@ -54,20 +55,40 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
         var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
         if (destination.Length != section.Tensor.Length)
             throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {destination.Length}.", nameof(destination));
-        if (section.IsQuantized)
+        switch (section.Type)
         {
-            var scales = Values<float>(section.ScalesOffset, destination.Length / section.GroupSize);
-            foreach (var scale in scales)
-                if (!(float.IsFinite(scale) && scale >= 0))
-                    throw new InvalidDataException($"{Map.Path}: {name} has the scale {scale}, expected a positive number or 0.");
-            Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length), scales, section.GroupSize, destination);
+            case WeightType.Float32:
+                Map.ReadFloats(section.Offset, NumberType.Float32, destination);
+                break;
+            case WeightType.Int8:
+                Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
+                    Scales<float>(section), section.GroupSize, destination);
+                break;
+            default:
+                Int4Groups.Dequantize(Values<byte>(section.Offset, destination.Length / 2),
+                    Scales<Half>(section), section.GroupSize, destination);
+                break;
         }
-        else
-            Map.ReadFloats(section.Offset, NumberType.Float32, destination);
+    }
+
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name)
+    {
+        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        return new(section.IsQuantized ? $"int8/{section.GroupSize}" : "F32", section.End - section.Offset);
     }
 
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => Map.Dispose();
+
+    private ReadOnlySpan<T> Scales<T>(ModelBinSection section) where T : unmanaged, INumberBase<T>
+    {
+        var scales = Values<T>(section.ScalesOffset, (int)section.Tensor.Length / section.GroupSize);
+        foreach (var scale in scales)
+            if (!T.IsFinite(scale))
+                throw new InvalidDataException($"{Map.Path}: {section.Tensor.Name} has the scale {scale}, which is no finite number. Export the model again.");
+        return scales;
+    }
 
     // The offset may be unaligned (the int8 values before it can have any length): on every processor that .NET runs on, that only costs time.
     private unsafe ReadOnlySpan<T> Values<T>(long offset, int count) where T : unmanaged => new((T*)(Map.Pointer + offset), count);

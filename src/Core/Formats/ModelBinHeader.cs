@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace LlamaFullstack.Core.Formats;
 
 /// <summary>What the beginning of a llama2.c model file says. Byte tables: docs/FORMATS.md.</summary>
-/// <param name="Version">0 (legacy float32), 1 (float32 with a header) or 2 (int8 in groups).</param>
+/// <param name="Version">0 (legacy float32), 1 (float32 with a header), 2 (int8 in groups) or 3 (4 bits in groups, ours).</param>
 /// <param name="Config">The model's shape.</param>
 /// <param name="SharedClassifier">Whether the classifier is the embedding and has no section of its own.</param>
 /// <param name="GroupSize">Weights that share one scale; 0 in float32 files.</param>
@@ -85,8 +85,8 @@ public sealed record ModelBinHeader(int Version, LlamaConfig Config, bool Shared
         if (file.Length < Length)
             throw new InvalidDataException($"{file.Path}: {file.Length} bytes is too short for the {Length} byte header. Was it cut short?");
         var version = file.Read<int>(4);
-        if (version is not (1 or 2))
-            throw new InvalidDataException($"{file.Path}: version {version} is not known; versions 0, 1 and 2 are.");
+        if (version is not (1 or 2 or 3))
+            throw new InvalidDataException($"{file.Path}: version {version} is not known; versions 0 to 3 are.");
 
         var ropeTheta = file.Read<float>(RopeThetaOffset);
         var normEps = file.Read<float>(NormEpsOffset);
@@ -101,16 +101,17 @@ public sealed record ModelBinHeader(int Version, LlamaConfig Config, bool Shared
         var shared = file.Read<byte>(SharedClassifierOffset);
         if (shared > 1)
             throw new InvalidDataException($"{file.Path}: shared_classifier is {shared}, expected 0 or 1.");
-        var groupSize = version == 2 ? file.Read<int>(GroupSizeOffset) : 0;
-        if (version == 2 && FindGroupProblem(config, groupSize) is { } problem)
+        var groupSize = version >= 2 ? file.Read<int>(GroupSizeOffset) : 0;
+        if (version >= 2 && FindGroupProblem(config, version, groupSize) is { } problem)
             throw new InvalidDataException($"{file.Path}: {problem}. Export the model again, with a group size that does.");
         return new ModelBinHeader(version, config, shared == 1, groupSize);
     }
 
     /// <summary>Why a group size cannot be used for a shape; null if it can.</summary>
     /// <remarks>llama2.c checks dim alone, and its files break where a row of w2 is not whole groups (its issues 443, 532, 533).</remarks>
-    public static string? FindGroupProblem(LlamaConfig config, int groupSize) =>
+    public static string? FindGroupProblem(LlamaConfig config, int version, int groupSize) =>
         groupSize < 1 ? $"group size {groupSize} must be at least 1"
+        : version == 3 && groupSize % 2 != 0 ? $"group size {groupSize} must be even, since two 4-bit weights share a byte"
         : config.Dim % groupSize != 0 ? $"group size {groupSize} must divide dim {config.Dim}"
         : config.HiddenDim % groupSize != 0 ? $"group size {groupSize} must divide hidden_dim {config.HiddenDim}"
         : null;

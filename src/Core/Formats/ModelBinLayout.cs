@@ -3,17 +3,23 @@ namespace LlamaFullstack.Core.Formats;
 /// <summary>Where one tensor lies in a model file.</summary>
 /// <param name="Tensor">Its name and shape.</param>
 /// <param name="Offset">Byte offset of its first value.</param>
-/// <param name="GroupSize">0 for float32 values; else int8 values, followed by one float32 scale for each group of this many.</param>
-public readonly record struct ModelBinSection(TensorShape Tensor, long Offset, int GroupSize)
+/// <param name="Type">How its values are stored.</param>
+/// <param name="GroupSize">Values that share a scale; 0 for float32.</param>
+public readonly record struct ModelBinSection(TensorShape Tensor, long Offset, WeightType Type, int GroupSize)
 {
-    /// <summary>Whether the values are int8 with scales.</summary>
-    public bool IsQuantized => GroupSize != 0;
+    /// <summary>Whether the values are integers with scales.</summary>
+    public bool IsQuantized => Type != WeightType.Float32;
 
     /// <summary>Byte offset of the scales; only where <see cref="IsQuantized"/>.</summary>
-    public long ScalesOffset => Offset + Tensor.Length;
+    public long ScalesOffset => Offset + (Type == WeightType.Int4 ? Tensor.Length / 2 : Tensor.Length);
 
     /// <summary>Byte offset of what comes next.</summary>
-    public long End => Offset + (IsQuantized ? Tensor.Length + Tensor.Length / GroupSize * sizeof(float) : Tensor.Length * sizeof(float));
+    public long End => Type switch
+    {
+        WeightType.Float32 => Offset + Tensor.Length * sizeof(float),
+        WeightType.Int8 => ScalesOffset + Tensor.Length / GroupSize * sizeof(float),
+        _ => ScalesOffset + Tensor.Length / GroupSize * 2, // float16
+    };
 }
 
 /// <summary>The order and the offsets of all tensors in a model file: the one place that knows them, for readers and writers alike.</summary>
@@ -27,12 +33,14 @@ public sealed class ModelBinLayout
 
     private readonly List<ModelBinSection> _sections = [];
     private readonly Dictionary<string, int> _byName = [];
+    private readonly WeightType _type;
     private readonly int _groupSize;
     private long _end;
 
     /// <summary>Lays out a file.</summary>
     public ModelBinLayout(ModelBinHeader header)
     {
+        _type = header.Version switch { 2 => WeightType.Int8, 3 => WeightType.Int4, _ => WeightType.Float32 };
         _groupSize = header.GroupSize;
         _end = header.ByteLength;
         if (header.Version == 0)
@@ -57,7 +65,7 @@ public sealed class ModelBinLayout
     private void AddLegacyOrder(ModelBinHeader header)
     {
         var c = header.Config;
-        AddMatrix(TensorNames.TokEmbeddings, c.VocabSize, c.Dim);
+        AddVocabulary(TensorNames.TokEmbeddings, c);
         AddLayers(c, layer => AddVector(TensorNames.AttentionNorm(layer), c.Dim));
         AddAttention(c);
         AddLayers(c, layer => AddVector(TensorNames.FfnNorm(layer), c.Dim));
@@ -66,7 +74,7 @@ public sealed class ModelBinLayout
         AddMatrix(FreqsCos, c.MaxSeqLen, c.HeadSize / 2);
         AddMatrix(FreqsSin, c.MaxSeqLen, c.HeadSize / 2);
         if (!header.SharedClassifier)
-            AddMatrix(TensorNames.Output, c.VocabSize, c.Dim);
+            AddVocabulary(TensorNames.Output, c);
     }
 
     private void AddVersionedOrder(ModelBinHeader header)
@@ -75,11 +83,11 @@ public sealed class ModelBinLayout
         AddLayers(c, layer => AddVector(TensorNames.AttentionNorm(layer), c.Dim));
         AddLayers(c, layer => AddVector(TensorNames.FfnNorm(layer), c.Dim));
         AddVector(TensorNames.Norm, c.Dim);
-        AddMatrix(TensorNames.TokEmbeddings, c.VocabSize, c.Dim);
+        AddVocabulary(TensorNames.TokEmbeddings, c);
         AddAttention(c);
         AddFeedForward(c);
         if (!header.SharedClassifier)
-            AddMatrix(TensorNames.Output, c.VocabSize, c.Dim);
+            AddVocabulary(TensorNames.Output, c);
     }
 
     private void AddAttention(LlamaConfig c)
@@ -103,13 +111,17 @@ public sealed class ModelBinLayout
             add(layer);
     }
 
-    private void AddVector(string name, int length) => Add(new TensorShape(name, 0, length), groupSize: 0);
+    private void AddVector(string name, int length) => Add(new TensorShape(name, 0, length), WeightType.Float32);
 
-    private void AddMatrix(string name, int rows, int cols) => Add(new TensorShape(name, rows, cols), _groupSize);
+    private void AddMatrix(string name, int rows, int cols) => Add(new TensorShape(name, rows, cols), _type);
 
-    private void Add(TensorShape tensor, int groupSize)
+    // 4 bits cost the embedding and the classifier more than any other matrix, and a token reads one row of the embedding: they keep 8.
+    private void AddVocabulary(string name, LlamaConfig c) =>
+        Add(new TensorShape(name, c.VocabSize, c.Dim), _type == WeightType.Int4 ? WeightType.Int8 : _type);
+
+    private void Add(TensorShape tensor, WeightType type)
     {
-        var section = new ModelBinSection(tensor, _end, groupSize);
+        var section = new ModelBinSection(tensor, _end, type, type == WeightType.Float32 ? 0 : _groupSize);
         _byName.Add(tensor.Name, _sections.Count);
         _sections.Add(section);
         _end = section.End;

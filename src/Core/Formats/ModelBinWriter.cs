@@ -11,17 +11,18 @@ namespace LlamaFullstack.Core.Formats;
 /// <param name="MeanError">Mean |w - q·scale|; 0 for float32.</param>
 public readonly record struct TensorWritten(int Index, int Count, TensorShape Tensor, float MaxError, double MeanError);
 
-/// <summary>Writes llama2.c's model files, byte for byte as its export.py does.</summary>
+/// <summary>Writes model files: versions 0 to 2 byte for byte as llama2.c's export.py does, and version 3, which is ours.</summary>
 public static class ModelBinWriter
 {
-    /// <summary>Group size to start from, as in llama2.c; halved until it divides the rows.</summary>
-    public const int DefaultGroupSize = 64;
+    // Group sizes to start from, halved until they divide the rows: llama2.c's for int8, GGUF's for 4 bits.
+    private const int LargestInt8Group = 64;
+    private const int LargestInt4Group = 32;
 
     /// <summary>Writes a model file, one tensor at a time, atomically.</summary>
     /// <param name="path">The file to create or replace.</param>
     /// <param name="source">The weights.</param>
-    /// <param name="version">0, 1 or 2.</param>
-    /// <param name="groupSize">Version 2's group size; null for the largest of 64, 32, 16, … that divides dim and hidden_dim.</param>
+    /// <param name="version">0, 1, 2 or 3.</param>
+    /// <param name="groupSize">Group size of version 2 or 3; null for the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim.</param>
     /// <param name="progress">Told of each tensor once it is written.</param>
     /// <param name="cancellation">Stops between two tensors; the old file stays.</param>
     /// <exception cref="ArgumentException">The version or the group size cannot be written for this shape.</exception>
@@ -33,7 +34,7 @@ public static class ModelBinWriter
         var layout = new ModelBinLayout(header);
         // One set of buffers serves every tensor: new ones for each cost a third more memory, and a page fault for every 4 KB.
         var values = new float[layout.Sections.Max(section => section.Tensor.Length)];
-        var quantized = new sbyte[header.GroupSize == 0 ? 0 : values.Length];
+        var integers = new byte[header.GroupSize == 0 ? 0 : values.Length];
         var scales = new float[header.GroupSize == 0 ? 0 : values.Length / header.GroupSize];
         AtomicFile.Write(path, file =>
         {
@@ -44,19 +45,22 @@ public static class ModelBinWriter
                 var section = layout.Sections[i];
                 var length = (int)section.Tensor.Length;
                 ReadSection(source, section.Tensor, values.AsSpan(0, length));
-                var (maxError, meanError) = section.IsQuantized
-                    ? WriteInt8(file, values.AsSpan(0, length), quantized.AsSpan(0, length), scales.AsSpan(0, length / section.GroupSize), section, path)
-                    : WriteFloat32(file, values.AsSpan(0, length), section.Tensor.Name);
+                var (maxError, meanError) = section.Type switch
+                {
+                    WeightType.Int8 => WriteInt8(file, values.AsSpan(0, length), integers.AsSpan(0, length), scales.AsSpan(0, length / section.GroupSize), section, path),
+                    WeightType.Int4 => WriteInt4(file, values.AsSpan(0, length), integers.AsSpan(0, length / 2), scales.AsSpan(0, length / section.GroupSize), section, path),
+                    _ => WriteFloat32(file, values.AsSpan(0, length), section.Tensor.Name),
+                };
                 progress?.Report(new TensorWritten(i, layout.Sections.Count, section.Tensor, maxError, meanError));
             }
         });
     }
 
     /// <summary>The group size that llama2.c's rule gives, held to whole groups in every row.</summary>
-    public static int LargestGroupSize(LlamaConfig config)
+    private static int LargestGroupSize(LlamaConfig config, int version)
     {
-        var groupSize = DefaultGroupSize;
-        while (ModelBinHeader.FindGroupProblem(config, groupSize) is not null)
+        var groupSize = version == 3 ? LargestInt4Group : LargestInt8Group;
+        while (groupSize > 1 && ModelBinHeader.FindGroupProblem(config, version, groupSize) is not null)
             groupSize /= 2;
         return groupSize;
     }
@@ -64,17 +68,18 @@ public static class ModelBinWriter
     private static ModelBinHeader MakeHeader(ITensorSource source, int version, int? groupSize)
     {
         var config = source.Config.Validated("model");
-        if (version is < 0 or > 2)
-            throw new ArgumentException($"version {version} cannot be written; versions 0, 1 and 2 can.", nameof(version));
+        if (version is < 0 or > 3)
+            throw new ArgumentException($"version {version} cannot be written; versions 0 to 3 can.", nameof(version));
         var foreign = config.ForeignRope ?? (config.NormEps != LlamaConfig.DefaultNormEps ? $"norm_eps {config.NormEps}" : null);
         if (version == 0 && foreign is not null)
             throw new ArgumentException($"version 0 has no field for the model's {foreign}, and llama2.c would run it with its own; write version 1 or 2.", nameof(version));
-        if (version != 2)
+        if (version < 2)
             return new ModelBinHeader(version, config, source.SharedClassifier, GroupSize: 0);
 
-        var chosen = groupSize ?? LargestGroupSize(config);
-        if (ModelBinHeader.FindGroupProblem(config, chosen) is { } problem)
-            throw new ArgumentException($"{problem}; {LargestGroupSize(config)} does.", nameof(groupSize));
+        var largest = LargestGroupSize(config, version);
+        var chosen = groupSize ?? largest;
+        if (ModelBinHeader.FindGroupProblem(config, version, chosen) is { } problem)
+            throw new ArgumentException(chosen == largest ? $"version {version} cannot hold this model: {problem}." : $"{problem}; {largest} does.", nameof(groupSize));
         return new ModelBinHeader(version, config, source.SharedClassifier, chosen);
     }
 
@@ -93,12 +98,24 @@ public static class ModelBinWriter
     }
 
     private static (float Max, double Mean) WriteInt8(
-        FileStream file, ReadOnlySpan<float> values, Span<sbyte> quantized, Span<float> scales, ModelBinSection section, string path)
+        FileStream file, ReadOnlySpan<float> values, Span<byte> integers, Span<float> scales, ModelBinSection section, string path)
     {
+        var quantized = MemoryMarshal.Cast<byte, sbyte>(integers);
         if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, scales))
             throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, which int8 cannot hold.");
-        file.Write(MemoryMarshal.AsBytes(quantized));
+        file.Write(integers);
         FloatWriter.Write(file, scales, NumberType.Float32, section.Tensor.Name);
         return Int8Groups.Error(values, quantized, scales, section.GroupSize);
+    }
+
+    private static (float Max, double Mean) WriteInt4(
+        FileStream file, ReadOnlySpan<float> values, Span<byte> codes, Span<float> scaleMemory, ModelBinSection section, string path)
+    {
+        var scales = MemoryMarshal.Cast<float, Half>(scaleMemory)[..scaleMemory.Length];
+        if (!Int4Groups.TryQuantize(values, section.GroupSize, codes, scales))
+            throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, or above 500,000, which 4 bits cannot hold.");
+        file.Write(codes);
+        file.Write(MemoryMarshal.AsBytes(scales));
+        return Int4Groups.Error(values, codes, scales, section.GroupSize);
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Export.Sources;
 

@@ -87,6 +87,13 @@ public sealed class MetaFolder : ITensorSource, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name)
+    {
+        var slices = _tensors.Select(tensors => tensors[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name].Held).ToList();
+        return slices[0] with { Bytes = slices.Sum(slice => slice.Bytes) };
+    }
+
     /// <summary>Closes the files.</summary>
     public void Dispose() => _shards.ForEach(shard => shard.Dispose());
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;

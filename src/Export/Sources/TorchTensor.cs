@@ -1,3 +1,4 @@
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
@@ -26,6 +27,9 @@ internal sealed class TorchTensor
 {
     // PyTorch's own limit.
     private const int MaxDimensions = 64;
+
+    /// <summary>Its type, and its size without what else its storage holds.</summary>
+    public TensorStorage Held => new($"{DType}", Length * DType.Size());
 
     /// <param name="storage">The values.</param>
     /// <param name="dtype">Their type.</param>

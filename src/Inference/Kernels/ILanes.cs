@@ -11,6 +11,9 @@ internal unsafe interface ILanes<TVector> where TVector : struct
     /// <summary>Numbers in a register.</summary>
     static abstract int Count { get; }
 
+    /// <summary>Registers of this width that the processor has: how many sums a kernel may keep.</summary>
+    static abstract int Registers { get; }
+
     /// <summary>All lanes 0.</summary>
     static abstract TVector Zero { get; }
 
@@ -55,6 +58,9 @@ internal unsafe interface ILanes<TVector> where TVector : struct
 
     /// <summary>Whole numbers, half away from zero; for |v| below 2²².</summary>
     static abstract TVector Round(TVector v);
+
+    /// <summary>√v.</summary>
+    static abstract TVector Sqrt(TVector v);
 
     /// <summary>exp(v), within an ulp.</summary>
     static abstract TVector Exp(TVector v);

@@ -4,8 +4,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <remarks>
 /// <para>Every set has the same methods; <see cref="ScalarKernels"/> says what they mean, one line of mathematics a loop. The engine works
 /// on raw pointers into mapped files and buffers of its own, so nothing here checks lengths: whoever calls has checked the file's header.</para>
-/// <para>Between sets, float32 sums differ in the order of their terms, and so by no more than n·ε·Σ|terms|. The int8 kernels do not
-/// differ by a bit. Within a set, an output never depends on how rows are divided among threads.</para>
+/// <para>Between sets, sums differ in the order of their terms, and so by no more than n·ε·Σ|terms|. Within a set, an output never depends on how rows are divided among threads.</para>
 /// </remarks>
 public abstract unsafe class KernelSet
 {
@@ -15,10 +14,16 @@ public abstract unsafe class KernelSet
     /// <summary>Rows of a matrix are divided among threads in multiples of this, so that kernels may take several at once.</summary>
     internal const int RowBlock = 16;
 
-    private protected KernelSet(string name) => Name = name;
+    /// <summary>Tokens of a prompt that lie side by side in a batch: two registers of the widest set.</summary>
+    internal const int Tile = 32;
+
+    private protected KernelSet(string name, IntegerKernels integer) => (Name, Integer) = (name, integer);
 
     /// <summary>scalar, v128, v256 or v512: what <c>LLAMAFS_KERNELS</c> calls it.</summary>
     public string Name { get; }
+
+    /// <summary>The products of quantised numbers.</summary>
+    internal IntegerKernels Integer { get; }
 
     /// <summary>output[r] = Σ w[r][c] · x[c].</summary>
     /// <param name="w">Row-major weights, (rows, cols); any alignment.</param>
@@ -29,19 +34,16 @@ public abstract unsafe class KernelSet
     /// <remarks>Cost: reads 4·rows·cols bytes once, which is what bounds it.</remarks>
     internal abstract void MatVec(float* w, float* x, float* output, int rows, int cols);
 
-    /// <summary>output[r] = Σ over groups g of float(Σ w[r][i] · x[i], i in g) · wScale[r][g] · xScale[g], in that order: runq.c's.</summary>
-    /// <param name="w">Row-major int8 weights, (rows, cols).</param>
-    /// <param name="wScales">(rows, cols / group size); any alignment.</param>
-    /// <param name="x">Quantised activations, (cols).</param>
-    /// <param name="output">(rows).</param>
+    /// <summary>output[r][t] = Σ w[r][c] · x[c][t] for every token t of a tile.</summary>
+    /// <param name="w">Weights, or keys or values: element (r, c) lies at r · <paramref name="rowStride"/> + c · <paramref name="colStride"/>.</param>
+    /// <param name="rowStride">Floats from one row to the next.</param>
+    /// <param name="colStride">Floats from one column to the next.</param>
+    /// <param name="x">Activations, (cols, Tile).</param>
+    /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
-    /// <remarks>Each group's sum is exact in int32. All sets give the same bits.</remarks>
-    internal abstract void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows);
-
-    /// <summary>Per group: scale = max|x| / 127, q = round(x / scale), half away from zero. A group of zeros has scale 0 and q 0.</summary>
-    /// <param name="x">Activations; whole groups.</param>
-    /// <param name="q">Filled with the values, scales and group sums.</param>
-    internal abstract void Quantize(float* x, Int8Vector q);
+    /// <param name="cols">Input features.</param>
+    /// <remarks>Cost: rows · cols · Tile multiply-adds, which is what bounds it. A lane is a token: no sum runs across a register.</remarks>
+    internal abstract void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols);
 
     /// <summary>output[i] = w[i] · (x[i] / sqrt(Σ x² / n + ε)).</summary>
     /// <param name="w">Weight, (n).</param>
@@ -91,6 +93,27 @@ public abstract unsafe class KernelSet
     /// <param name="y">(n).</param>
     /// <param name="n">Width.</param>
     internal abstract void Add(float* x, float* y, int n);
+
+    /// <summary><see cref="RmsNorm"/> for every token of a tile.</summary>
+    /// <param name="w">Weight, (n).</param>
+    /// <param name="x">Input, (n, Tile).</param>
+    /// <param name="output">(n, Tile).</param>
+    /// <param name="n">Width.</param>
+    /// <param name="epsilon">ε.</param>
+    internal abstract void RmsNormTile(float* w, float* x, float* output, int n, float epsilon);
+
+    /// <summary><see cref="Rope"/> for every token of a tile, each at its own angle.</summary>
+    /// <param name="x">Features of queries or keys, turned in place, (2 · pairs, Tile).</param>
+    /// <param name="cos">(pairs, Tile).</param>
+    /// <param name="sin">(pairs, Tile).</param>
+    /// <param name="pairs">Pairs of features.</param>
+    internal abstract void RopeTile(float* x, float* cos, float* sin, int pairs);
+
+    /// <summary>For every token t of a tile, in place: x[i][t] = exp(scale · (x[i][t] − max)) / Σ of these over i.</summary>
+    /// <param name="x">Scores, (n, Tile); −∞ for what a token must not see.</param>
+    /// <param name="n">At least 1.</param>
+    /// <param name="scale">Above 0.</param>
+    internal abstract void SoftmaxTile(float* x, int n, float scale);
 
     /// <summary>The first index of the largest value.</summary>
     /// <param name="x">Logits, (n).</param>

@@ -36,20 +36,19 @@ public static class KernelSets
     private static List<KernelSet> FindSupported()
     {
         List<KernelSet> sets = [new ScalarKernels()];
+        var scalar = sets[0];
+        var integer128 = new IntegerKernels128(scalar.Integer);
         if (Vector128.IsHardwareAccelerated)
-            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>, Int8Lanes128, Vector128<int>>("v128", narrow: sets[0]));
-        if (Avx2.IsSupported && Fma.IsSupported)
-            sets.Insert(0, WithInt8<Lanes256, Vector256<float>>("v256", narrow: sets[0]));
+            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>>("v128", scalar, integer128));
+        if (!Avx2.IsSupported || !Fma.IsSupported)
+            return sets;
+
+        IntegerKernels integer256 = AvxVnni.IsSupported
+            ? new IntegerKernels256<AvxVnniProducts>(integer128)
+            : new IntegerKernels256<Avx2Products>(integer128);
+        sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>>("v256", scalar, integer256));
         if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
-            sets.Insert(0, WithInt8<Lanes512, Vector512<float>>("v512", narrow: sets[0]));
+            sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer256));
         return sets;
     }
-
-    // .NET 10 has no 512-bit form of the int8 dot product, and its 256-bit form already outruns memory.
-    private static KernelSet WithInt8<TLanes, TVector>(string name, KernelSet narrow)
-        where TLanes : struct, ILanes<TVector>
-        where TVector : struct =>
-        AvxVnni.IsSupported
-            ? new VectorKernels<TLanes, TVector, Int8LanesAvxVnni, Vector256<int>>(name, narrow)
-            : new VectorKernels<TLanes, TVector, Int8LanesAvx2, Vector256<int>>(name, narrow);
 }

@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 using Floats = System.Runtime.Intrinsics.Vector128<float>;
 
 namespace LlamaFullstack.Inference.Kernels;
@@ -10,6 +11,8 @@ namespace LlamaFullstack.Inference.Kernels;
 internal readonly unsafe struct Lanes128 : ILanes<Floats>
 {
     public static int Count => Floats.Count;
+
+    public static int Registers => AdvSimd.IsSupported ? 32 : 16;
 
     public static Floats Zero => Floats.Zero;
 
@@ -66,6 +69,9 @@ internal readonly unsafe struct Lanes128 : ILanes<Floats>
     // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Round(Floats v) => Vector128.Truncate(v + Vector128.CopySign(Vector128.Create(0.49999997f), v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Sqrt(Floats v) => Vector128.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Exp(Floats v) => Vector128.Exp(v);

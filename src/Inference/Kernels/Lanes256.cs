@@ -11,6 +11,8 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
 {
     public static int Count => Floats.Count;
 
+    public static int Registers => 16;
+
     public static Floats Zero => Floats.Zero;
 
     // 8 lanes of nothing, then 8 of everything: read from index n, the last n lanes are kept.
@@ -71,6 +73,9 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Round(Floats v) => Vector256.Truncate(v + Vector256.CopySign(Vector256.Create(0.49999997f), v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Sqrt(Floats v) => Vector256.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Exp(Floats v) => Vector256.Exp(v);

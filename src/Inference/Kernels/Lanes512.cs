@@ -12,6 +12,8 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
 {
     public static int Count => Floats.Count;
 
+    public static int Registers => 32;
+
     public static Floats Zero => Floats.Zero;
 
     // 16 lanes of nothing, then 16 of everything: read from index n, the last n lanes are kept.
@@ -72,6 +74,9 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Round(Floats v) => Vector512.Truncate(v + Vector512.CopySign(Vector512.Create(0.49999997f), v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Sqrt(Floats v) => Vector512.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Exp(Floats v) => Vector512.Exp(v);

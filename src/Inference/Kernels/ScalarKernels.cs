@@ -1,10 +1,8 @@
-using LlamaFullstack.Core.Quantization;
-
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>The specification: what every kernel computes, one step at a time, in the order in which llama2.c computes it.</summary>
-/// <remarks>Correct and slow. Read this first; <see cref="VectorKernels{TLanes, TVector, TInt8, TInt32}"/> does the same many numbers at a time.</remarks>
-internal sealed unsafe class ScalarKernels() : KernelSet("scalar")
+/// <remarks>Correct and slow. Read this first; <see cref="VectorKernels{TLanes, TVector}"/> does the same many numbers at a time.</remarks>
+internal sealed unsafe class ScalarKernels() : KernelSet("scalar", new ScalarIntegerKernels())
 {
     internal override void MatVec(float* w, float* x, float* output, int rows, int cols)
     {
@@ -17,37 +15,17 @@ internal sealed unsafe class ScalarKernels() : KernelSet("scalar")
         }
     }
 
-    internal override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
+    internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols)
     {
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
+        for (var row = 0; row < rows; row++)
         {
-            var sum = 0f;
-            for (var group = 0; group < x.Groups; group++)
+            for (var t = 0; t < Tile; t++)
             {
-                var dot = 0;
-                for (var i = group * x.GroupSize; i < (group + 1) * x.GroupSize; i++)
-                    dot += w[i] * x.Values[i];
-                sum += dot * wScales[group] * x.Scales[group];
+                var sum = 0f;
+                for (var i = 0; i < cols; i++)
+                    sum += w[(long)row * rowStride + (long)i * colStride] * x[i * Tile + t];
+                output[row * Tile + t] = sum;
             }
-            output[row] = sum;
-        }
-    }
-
-    internal override void Quantize(float* x, Int8Vector q)
-    {
-        for (var group = 0; group < q.Groups; group++)
-        {
-            var start = group * q.GroupSize;
-            // Math.Max hands a NaN on: it reaches the scale, and from there the logits, where it is reported.
-            var max = 0f;
-            for (var i = 0; i < q.GroupSize; i++)
-                max = Math.Max(max, Math.Abs(x[start + i]));
-
-            var scale = q.Scales[group] = max / Int8Groups.MaxMagnitude;
-            var sum = 0;
-            for (var i = 0; i < q.GroupSize; i++)
-                sum += q.Values[start + i] = Round(x[start + i], scale);
-            q.Sums[group] = sum;
         }
     }
 
@@ -122,6 +100,50 @@ internal sealed unsafe class ScalarKernels() : KernelSet("scalar")
             x[i] += y[i];
     }
 
+    internal override void RmsNormTile(float* w, float* x, float* output, int n, float epsilon)
+    {
+        for (var t = 0; t < Tile; t++)
+        {
+            var squares = 0f;
+            for (var i = 0; i < n; i++)
+                squares += x[i * Tile + t] * x[i * Tile + t];
+
+            var inverse = 1f / MathF.Sqrt(squares / n + epsilon);
+            for (var i = 0; i < n; i++)
+                output[i * Tile + t] = w[i] * (inverse * x[i * Tile + t]);
+        }
+    }
+
+    internal override void RopeTile(float* x, float* cos, float* sin, int pairs)
+    {
+        for (var pair = 0; pair < pairs; pair++, x += 2 * Tile)
+        {
+            for (var t = 0; t < Tile; t++)
+            {
+                var (x0, x1) = (x[t], x[Tile + t]);
+                var (c, s) = (cos[pair * Tile + t], sin[pair * Tile + t]);
+                (x[t], x[Tile + t]) = (x0 * c - x1 * s, x0 * s + x1 * c);
+            }
+        }
+    }
+
+    internal override void SoftmaxTile(float* x, int n, float scale)
+    {
+        for (var t = 0; t < Tile; t++)
+        {
+            var max = x[t];
+            for (var i = 1; i < n; i++)
+                max = Math.Max(max, x[i * Tile + t]);
+
+            var sum = 0f;
+            for (var i = 0; i < n; i++)
+                sum += x[i * Tile + t] = MathF.Exp(scale * (x[i * Tile + t] - max));
+
+            for (var i = 0; i < n; i++)
+                x[i * Tile + t] /= sum;
+        }
+    }
+
     internal override int ArgMax(float* x, int n)
     {
         var best = 0;
@@ -134,9 +156,4 @@ internal sealed unsafe class ScalarKernels() : KernelSet("scalar")
         }
         return best;
     }
-
-    // The clamp matters only where the scale is so small that it has lost digits; runq.c wraps around there.
-    private static sbyte Round(float x, float scale) =>
-        scale == 0 || float.IsNaN(scale) ? (sbyte)0
-        : (sbyte)Math.Clamp(MathF.Round(x / scale, MidpointRounding.AwayFromZero), -Int8Groups.MaxMagnitude, Int8Groups.MaxMagnitude);
 }

@@ -1,26 +1,18 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>The kernels for a register of any width: the same methods as <see cref="ScalarKernels"/>, in the same order.</summary>
 /// <typeparam name="TLanes">float32 in this width.</typeparam>
 /// <typeparam name="TVector">Its register.</typeparam>
-/// <typeparam name="TInt8">int8 products, in the width that this processor does best.</typeparam>
-/// <typeparam name="TInt32">Their register.</typeparam>
 /// <param name="name">The set's name.</param>
 /// <param name="narrow">The set for what is narrower than a register; in the end the scalar one.</param>
+/// <param name="integer">The integer kernels, in the width that this processor does best.</param>
 /// <remarks>One source for all widths, so that a set cannot differ from the others by mistake.</remarks>
-internal sealed unsafe class VectorKernels<TLanes, TVector, TInt8, TInt32>(string name, KernelSet narrow) : KernelSet(name)
+internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelSet narrow, IntegerKernels integer) : KernelSet(name, integer)
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
-    where TInt8 : struct, IInt8Lanes<TInt32>
-    where TInt32 : struct
 {
-    // Sums of quantised values are taken in float32, exact to 2^24: 127 · 65,536 is below.
-    private const int LargestGroup = 1 << 16;
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void MatVec(float* w, float* x, float* output, int rows, int cols)
     {
@@ -34,37 +26,18 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, TInt8, TInt32>(strin
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
+    internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols)
     {
-        if (x.GroupSize % TInt8.Step != 0)
+        for (var lane = 0; lane < Tile; lane += 2 * TLanes.Count)
         {
-            narrow.MatVecInt8(w, wScales, x, output, rows);
-            return;
-        }
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-            output[row] = DotInt8(w, wScales, x);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal override void Quantize(float* x, Int8Vector q)
-    {
-        if (q.GroupSize % TLanes.Count != 0 || q.GroupSize > LargestGroup)
-        {
-            narrow.Quantize(x, q);
-            return;
-        }
-        for (var group = 0; group < q.Groups; group++)
-        {
-            var from = x + group * q.GroupSize;
-            var to = q.Values + group * q.GroupSize;
-            var max = TLanes.Zero;
-            for (var i = 0; i < q.GroupSize; i += TLanes.Count)
-                max = TLanes.Max(max, TLanes.Abs(TLanes.Load(from + i)));
-
-            var scale = q.Scales[group] = TLanes.MaxLane(max) / Int8Groups.MaxMagnitude;
-            q.Sums[group] = scale is > 0 and < float.PositiveInfinity
-                ? QuantizeGroup(from, to, q.GroupSize, scale)
-                : Clear(to, q.GroupSize);
+            var row = 0;
+            if (TLanes.Registers >= 32)
+                for (; row <= rows - 8; row += 8)
+                    EightRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
+            for (; row <= rows - 4; row += 4)
+                FourRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
+            for (; row < rows; row++)
+                OneRow(w + (long)row * rowStride, colStride, x + lane, output + row * Tile + lane, cols);
         }
     }
 
@@ -201,6 +174,61 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, TInt8, TInt32>(strin
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal override void RmsNormTile(float* w, float* x, float* output, int n, float epsilon)
+    {
+        for (var lane = 0; lane < Tile; lane += TLanes.Count)
+        {
+            var squares = TLanes.Zero;
+            for (var i = 0; i < n; i++)
+            {
+                var v = TLanes.Load(x + i * Tile + lane);
+                squares = TLanes.MultiplyAdd(v, v, squares);
+            }
+            var mean = TLanes.Divide(squares, TLanes.Broadcast(n));
+            var inverse = TLanes.Divide(TLanes.Broadcast(1f), TLanes.Sqrt(TLanes.Add(mean, TLanes.Broadcast(epsilon))));
+            for (var i = 0; i < n; i++)
+                TLanes.Store(TLanes.Multiply(TLanes.Broadcast(w[i]), TLanes.Multiply(inverse, TLanes.Load(x + i * Tile + lane))), output + i * Tile + lane);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal override void RopeTile(float* x, float* cos, float* sin, int pairs)
+    {
+        for (var pair = 0; pair < pairs; pair++, x += 2 * Tile, cos += Tile, sin += Tile)
+        {
+            for (var lane = 0; lane < Tile; lane += TLanes.Count)
+            {
+                var (x0, x1) = (TLanes.Load(x + lane), TLanes.Load(x + Tile + lane));
+                var (c, s) = (TLanes.Load(cos + lane), TLanes.Load(sin + lane));
+                TLanes.Store(TLanes.Subtract(TLanes.Multiply(x0, c), TLanes.Multiply(x1, s)), x + lane);
+                TLanes.Store(TLanes.MultiplyAdd(x0, s, TLanes.Multiply(x1, c)), x + Tile + lane);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal override void SoftmaxTile(float* x, int n, float scale)
+    {
+        for (var lane = 0; lane < Tile; lane += TLanes.Count)
+        {
+            var max = TLanes.Load(x + lane);
+            for (var i = 1; i < n; i++)
+                max = TLanes.Max(max, TLanes.Load(x + i * Tile + lane));
+
+            var sum = TLanes.Zero;
+            for (var i = 0; i < n; i++)
+            {
+                var e = TLanes.Exp(TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + i * Tile + lane), max), TLanes.Broadcast(scale)));
+                TLanes.Store(e, x + i * Tile + lane);
+                sum = TLanes.Add(sum, e);
+            }
+            var inverse = TLanes.Divide(TLanes.Broadcast(1f), sum);
+            for (var i = 0; i < n; i++)
+                TLanes.Store(TLanes.Multiply(TLanes.Load(x + i * Tile + lane), inverse), x + i * Tile + lane);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override int ArgMax(float* x, int n)
     {
         if (n < TLanes.Count)
@@ -248,49 +276,101 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, TInt8, TInt32>(strin
         return TLanes.Sum(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d)));
     }
 
-    /// <summary>One row of <see cref="MatVecInt8"/>: totals of four groups at a time, added up one by one in runq.c's order.</summary>
+    /// <summary>Eight rows by two registers of tokens: sixteen sums hide the latency of the addition, and a step of ten loads feeds sixteen products.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float DotInt8(sbyte* w, float* wScales, Int8Vector x)
+    private static void EightRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols)
     {
-        var xi = x.Values;
-        var n = x.GroupSize;
-        var sum = 0f;
-        var group = 0;
-        for (; group <= x.Groups - 4; group += 4, w += 4 * n, xi += 4 * n)
+        var (a0, a1, b0, b1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (c0, c1, d0, d1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (e0, e1, f0, f1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (g0, g1, h0, h1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (second, third) = (2 * rowStride, 3 * rowStride);
+        var v = w + 4 * rowStride;
+        for (var i = 0; i < cols; i++, w += colStride, v += colStride, x += Tile)
         {
-            for (var line = 0; line < 4 * n; line += 64)
-                Prefetching.Line(w + line + Prefetching.Distance);
-            var totals = TInt8.Totals(
-                TInt8.Group(w, xi, x.Sums[group], n),
-                TInt8.Group(w + n, xi + n, x.Sums[group + 1], n),
-                TInt8.Group(w + 2 * n, xi + 2 * n, x.Sums[group + 2], n),
-                TInt8.Group(w + 3 * n, xi + 3 * n, x.Sums[group + 3], n));
-            var terms = Vector128.ConvertToSingle(totals) * Vector128.Load(wScales + group) * Vector128.Load(x.Scales + group);
-            sum = sum + terms[0] + terms[1] + terms[2] + terms[3];
+            var (x0, x1) = (TLanes.Load(x), TLanes.Load(x + TLanes.Count));
+            var weight = TLanes.Broadcast(*w);
+            a0 = TLanes.MultiplyAdd(weight, x0, a0);
+            a1 = TLanes.MultiplyAdd(weight, x1, a1);
+            weight = TLanes.Broadcast(w[rowStride]);
+            b0 = TLanes.MultiplyAdd(weight, x0, b0);
+            b1 = TLanes.MultiplyAdd(weight, x1, b1);
+            weight = TLanes.Broadcast(w[second]);
+            c0 = TLanes.MultiplyAdd(weight, x0, c0);
+            c1 = TLanes.MultiplyAdd(weight, x1, c1);
+            weight = TLanes.Broadcast(w[third]);
+            d0 = TLanes.MultiplyAdd(weight, x0, d0);
+            d1 = TLanes.MultiplyAdd(weight, x1, d1);
+            weight = TLanes.Broadcast(*v);
+            e0 = TLanes.MultiplyAdd(weight, x0, e0);
+            e1 = TLanes.MultiplyAdd(weight, x1, e1);
+            weight = TLanes.Broadcast(v[rowStride]);
+            f0 = TLanes.MultiplyAdd(weight, x0, f0);
+            f1 = TLanes.MultiplyAdd(weight, x1, f1);
+            weight = TLanes.Broadcast(v[second]);
+            g0 = TLanes.MultiplyAdd(weight, x0, g0);
+            g1 = TLanes.MultiplyAdd(weight, x1, g1);
+            weight = TLanes.Broadcast(v[third]);
+            h0 = TLanes.MultiplyAdd(weight, x0, h0);
+            h1 = TLanes.MultiplyAdd(weight, x1, h1);
         }
-        for (; group < x.Groups; group++, w += n, xi += n)
-            sum += TInt8.Total(TInt8.Group(w, xi, x.Sums[group], n)) * Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
-        return sum;
+        StoreTwo(a0, a1, output);
+        StoreTwo(b0, b1, output + Tile);
+        StoreTwo(c0, c1, output + 2 * Tile);
+        StoreTwo(d0, d1, output + 3 * Tile);
+        StoreTwo(e0, e1, output + 4 * Tile);
+        StoreTwo(f0, f1, output + 5 * Tile);
+        StoreTwo(g0, g1, output + 6 * Tile);
+        StoreTwo(h0, h1, output + 7 * Tile);
     }
 
-    private static int QuantizeGroup(float* from, sbyte* to, int n, float scale)
+    /// <summary>Four rows: what sixteen registers have room for.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FourRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols)
     {
-        var (scales, limit) = (TLanes.Broadcast(scale), TLanes.Broadcast(Int8Groups.MaxMagnitude));
-        var sum = TLanes.Zero;
-        for (var i = 0; i < n; i += TLanes.Count)
+        var (a0, a1, b0, b1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (c0, c1, d0, d1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (second, third) = (2 * rowStride, 3 * rowStride);
+        for (var i = 0; i < cols; i++, w += colStride, x += Tile)
         {
-            var rounded = TLanes.Round(TLanes.Divide(TLanes.Load(from + i), scales));
-            rounded = TLanes.Max(TLanes.Min(rounded, limit), TLanes.Subtract(TLanes.Zero, limit));
-            TLanes.StoreInt8(rounded, to + i);
-            sum = TLanes.Add(sum, rounded);
+            var (x0, x1) = (TLanes.Load(x), TLanes.Load(x + TLanes.Count));
+            var weight = TLanes.Broadcast(*w);
+            a0 = TLanes.MultiplyAdd(weight, x0, a0);
+            a1 = TLanes.MultiplyAdd(weight, x1, a1);
+            weight = TLanes.Broadcast(w[rowStride]);
+            b0 = TLanes.MultiplyAdd(weight, x0, b0);
+            b1 = TLanes.MultiplyAdd(weight, x1, b1);
+            weight = TLanes.Broadcast(w[second]);
+            c0 = TLanes.MultiplyAdd(weight, x0, c0);
+            c1 = TLanes.MultiplyAdd(weight, x1, c1);
+            weight = TLanes.Broadcast(w[third]);
+            d0 = TLanes.MultiplyAdd(weight, x0, d0);
+            d1 = TLanes.MultiplyAdd(weight, x1, d1);
         }
-        return (int)TLanes.Sum(sum);
+        StoreTwo(a0, a1, output);
+        StoreTwo(b0, b1, output + Tile);
+        StoreTwo(c0, c1, output + 2 * Tile);
+        StoreTwo(d0, d1, output + 3 * Tile);
     }
 
-    private static int Clear(sbyte* to, int n)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void OneRow(float* w, nint colStride, float* x, float* output, int cols)
     {
-        new Span<sbyte>(to, n).Clear();
-        return 0;
+        var (a0, a1) = (TLanes.Zero, TLanes.Zero);
+        for (var i = 0; i < cols; i++, w += colStride, x += Tile)
+        {
+            var weight = TLanes.Broadcast(*w);
+            a0 = TLanes.MultiplyAdd(weight, TLanes.Load(x), a0);
+            a1 = TLanes.MultiplyAdd(weight, TLanes.Load(x + TLanes.Count), a1);
+        }
+        StoreTwo(a0, a1, output);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreTwo(TVector first, TVector second, float* to)
+    {
+        TLanes.Store(first, to);
+        TLanes.Store(second, to + TLanes.Count);
     }
 
     /// <summary>Σ weights[t] · values[t] for one register of columns, four positions at a time.</summary>

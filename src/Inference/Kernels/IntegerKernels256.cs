@@ -1,0 +1,310 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using LlamaFullstack.Core.Quantization;
+using Floats = System.Runtime.Intrinsics.Vector256<float>;
+using Ints = System.Runtime.Intrinsics.Vector256<int>;
+
+namespace LlamaFullstack.Inference.Kernels;
+
+/// <summary>The integer kernels in registers of 32 bytes: AVX2, with AVX-VNNI where there is one.</summary>
+/// <typeparam name="TProducts">How this processor multiplies bytes.</typeparam>
+/// <param name="narrow">The set for groups that are not whole registers.</param>
+/// <remarks>.NET 10 has no 512-bit form of the int8 dot product, and its 256-bit form already outruns memory.</remarks>
+internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : IntegerKernels
+    where TProducts : struct, IByteProducts
+{
+    private const int Bytes = 32;
+
+    // MatVecInt4 takes two groups of this size from one register.
+    private const int Int4Group = 32;
+
+    // Sums of quantised values are taken in float32, exact to 2^24: 127 · 65,536 is below.
+    private const int LargestGroup = 1 << 16;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void Quantize(float* x, Int8Vector q)
+    {
+        if (q.GroupSize % Floats.Count != 0 || q.GroupSize > LargestGroup)
+        {
+            narrow.Quantize(x, q);
+            return;
+        }
+        for (var group = 0; group < q.Groups; group++)
+        {
+            var from = x + group * q.GroupSize;
+            var to = q.Values + group * q.GroupSize;
+            var max = Floats.Zero;
+            for (var i = 0; i < q.GroupSize; i += Floats.Count)
+                max = Vector256.Max(max, Vector256.Abs(Vector256.Load(from + i)));
+
+            var scale = q.Scales[group] = Lanes256.MaxLane(max) / Int8Groups.MaxMagnitude;
+            var scales = Vector256.Create(scale);
+            var sum = Floats.Zero;
+            for (var i = 0; i < q.GroupSize; i += Floats.Count)
+            {
+                var rounded = Rounded(from + i, scales);
+                Lanes256.StoreInt8(rounded, to + i);
+                sum += rounded;
+            }
+            q.Sums[group] = (int)Lanes256.Sum(sum);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void QuantizeForInt4(float* x, Int8Vector q)
+    {
+        Quantize(x, q);
+        if (q.GroupSize != Int4Group)
+            return;
+        // A register of codes holds the first halves of two groups in its low nibbles and the second halves in its high ones.
+        for (var pair = q.Values; pair < q.Values + q.Length / (2 * Int4Group) * 2 * Int4Group; pair += 2 * Int4Group)
+        {
+            var (a, b) = (Vector128.Load(pair + 16), Vector128.Load(pair + 32));
+            b.Store(pair + 16);
+            a.Store(pair + 32);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void QuantizeTile(float* x, Int8Tile q)
+    {
+        var values = (int*)q.Values;
+        for (var group = 0; group < q.Groups; group++, x += q.GroupSize * Tile, values += q.GroupSize / 4 * Tile)
+        {
+            for (var lane = 0; lane < Tile; lane += Floats.Count)
+            {
+                var max = Floats.Zero;
+                for (var i = 0; i < q.GroupSize; i++)
+                    max = Vector256.Max(max, Vector256.Abs(Vector256.Load(x + i * Tile + lane)));
+
+                var scales = max / Vector256.Create(Int8Groups.MaxMagnitude);
+                scales.Store(q.Scales + group * Tile + lane);
+                var sum = Ints.Zero;
+                for (var i = 0; i < q.GroupSize; i += 4)
+                {
+                    var packed = Ints.Zero;
+                    for (var b = 0; b < 4; b++)
+                    {
+                        var value = Vector256.ConvertToInt32(Rounded(x + (i + b) * Tile + lane, scales));
+                        sum += value;
+                        packed |= (value & Vector256.Create(0xff)) << (8 * b);
+                    }
+                    packed.Store(values + i / 4 * Tile + lane);
+                }
+                sum.Store(q.Sums + group * Tile + lane);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
+    {
+        if (x.GroupSize % Bytes != 0)
+        {
+            narrow.MatVecInt8(w, wScales, x, output, rows);
+            return;
+        }
+        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
+            output[row] = DotInt8(w, wScales, x);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
+    {
+        if (x.GroupSize != Int4Group)
+        {
+            narrow.MatVecInt4(w, wScales, x, output, rows);
+            return;
+        }
+        for (var row = 0; row < rows; row++, w += x.Length / 2, wScales += x.Groups)
+            output[row] = DotInt4(w, wScales, x);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows)
+    {
+        var row = 0;
+        for (; row <= rows - 4; row += 4, w += 4 * x.Length, wScales += 4 * x.Groups)
+            for (var lane = 0; lane < Tile; lane += 2 * Ints.Count)
+                FourRows(w, wScales, x, output + row * Tile + lane, lane);
+        for (; row < rows; row++, w += x.Length, wScales += x.Groups)
+            for (var lane = 0; lane < Tile; lane += Ints.Count)
+                OneRow(w, wScales, x, output + row * Tile + lane, lane);
+    }
+
+    public override void UnpackInt4(byte* codes, sbyte* to, int n, int groupSize) => narrow.UnpackInt4(codes, to, n, groupSize);
+
+    // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats Rounded(float* x, Floats scales)
+    {
+        var limit = Vector256.Create(Int8Groups.MaxMagnitude);
+        var quotient = Lanes256.Round(Vector256.Load(x) / scales);
+        quotient = Vector256.Max(Vector256.Min(quotient, limit), -limit);
+        var sound = Vector256.GreaterThan(scales, Floats.Zero) & Vector256.LessThan(scales, Vector256.Create(float.PositiveInfinity));
+        return quotient & sound;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Ints Sums(sbyte* w, sbyte* x, int n)
+    {
+        var sum = Ints.Zero;
+        for (var i = 0; i < n; i += Bytes)
+            sum = TProducts.MultiplyAdd(sum, TProducts.Weights(Vector256.Load(w + i)), Vector256.Load(x + i));
+        return sum;
+    }
+
+    /// <summary>One row of <see cref="MatVecInt8"/>: totals of four groups at a time, added up one by one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float DotInt8(sbyte* w, float* wScales, Int8Vector x)
+    {
+        var xi = x.Values;
+        var n = x.GroupSize;
+        var sum = 0f;
+        var group = 0;
+        for (; group <= x.Groups - 4; group += 4, w += 4 * n, xi += 4 * n)
+        {
+            for (var line = 0; line < 4 * n; line += 64)
+                Prefetching.Line(w + line + Prefetching.Distance);
+            var halves = Avx2.HorizontalAdd(
+                Avx2.HorizontalAdd(Sums(w, xi, n), Sums(w + n, xi + n, n)),
+                Avx2.HorizontalAdd(Sums(w + 2 * n, xi + 2 * n, n), Sums(w + 3 * n, xi + 3 * n, n)));
+            var totals = halves.GetLower() + halves.GetUpper() - Vector128.Load(x.Sums + group) * TProducts.Bias;
+            var terms = Vector128.ConvertToSingle(totals) * Vector128.Load(wScales + group) * Vector128.Load(x.Scales + group);
+            sum = sum + terms[0] + terms[1] + terms[2] + terms[3];
+        }
+        for (; group < x.Groups; group++, w += n, xi += n)
+        {
+            var total = Vector256.Sum(Sums(w, xi, n)) - TProducts.Bias * x.Sums[group];
+            sum += total * Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
+        }
+        return sum;
+    }
+
+    /// <summary>One row of <see cref="MatVecInt4"/>: eight groups at a time, two a register.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float DotInt4(byte* w, Half* wScales, Int8Vector x)
+    {
+        var xi = x.Values;
+        var (a, b) = (Floats.Zero, Floats.Zero);
+        var biased = Floats.Zero;
+        var group = 0;
+        for (; group <= x.Groups - 8; group += 8, w += 128, xi += 256)
+        {
+            Prefetching.Line(w + Prefetching.Distance);
+            Prefetching.Line(w + 64 + Prefetching.Distance);
+            Prefetching.Line((byte*)(wScales + group) + Prefetching.Distance / 8);
+            var scales = ToSingle(wScales + group) * Vector256.Load(x.Scales + group);
+            biased += scales * Vector256.ConvertToSingle(Vector256.Load(x.Sums + group));
+            a = Fma.MultiplyAdd(TwoGroups(w, xi), Avx2.PermuteVar8x32(scales, Vector256.Create(0, 0, 0, 0, 1, 1, 1, 1)), a);
+            b = Fma.MultiplyAdd(TwoGroups(w + 32, xi + 64), Avx2.PermuteVar8x32(scales, Vector256.Create(2, 2, 2, 2, 3, 3, 3, 3)), b);
+            a = Fma.MultiplyAdd(TwoGroups(w + 64, xi + 128), Avx2.PermuteVar8x32(scales, Vector256.Create(4, 4, 4, 4, 5, 5, 5, 5)), a);
+            b = Fma.MultiplyAdd(TwoGroups(w + 96, xi + 192), Avx2.PermuteVar8x32(scales, Vector256.Create(6, 6, 6, 6, 7, 7, 7, 7)), b);
+        }
+        var bias = Lanes256.Sum(biased);
+        for (; group <= x.Groups - 2; group += 2, w += 32, xi += 64)
+        {
+            var (first, second) = ((float)wScales[group] * x.Scales[group], (float)wScales[group + 1] * x.Scales[group + 1]);
+            a = Fma.MultiplyAdd(TwoGroups(w, xi), Vector256.Create(Vector128.Create(first), Vector128.Create(second)), a);
+            bias += first * x.Sums[group] + second * x.Sums[group + 1];
+        }
+        if (group < x.Groups)
+        {
+            // One group is left: its two halves take the places of two groups.
+            var last = (float)wScales[group] * x.Scales[group];
+            var codes = Vector128.Load(w);
+            var halves = Vector256.Create(codes, codes >>> 4) & Vector256.Create((byte)0x0f);
+            b = Fma.MultiplyAdd(Vector256.ConvertToSingle(TProducts.MultiplyAddCodes(Ints.Zero, halves, Vector256.Load(xi))), Vector256.Create(last), b);
+            bias += last * x.Sums[group];
+        }
+        return Lanes256.Sum(a + b) - Int4Groups.Offset * bias;
+    }
+
+    /// <summary>Partial sums of two groups, the first in the lower half.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats TwoGroups(byte* w, sbyte* x)
+    {
+        var nibble = Vector256.Create((byte)0x0f);
+        var codes = Vector256.Load(w);
+        var sum = TProducts.MultiplyAddCodes(Ints.Zero, codes & nibble, Vector256.Load(x));
+        return Vector256.ConvertToSingle(TProducts.MultiplyAddCodes(sum, (codes.AsUInt16() >>> 4).AsByte() & nibble, Vector256.Load(x + Bytes)));
+    }
+
+    // A half's exponent and digits, moved to a float's places, are too small by 2^112; exact, subnormal numbers too. .NET has no instruction for it.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats ToSingle(Half* from)
+    {
+        var bits = Avx2.ConvertToVector256Int32((short*)from);
+        var magnitude = (bits & Vector256.Create(0x7fff)) << 13;
+        var sign = bits & Vector256.Create(int.MinValue);
+        return magnitude.AsSingle() * Vector256.Create(5.192296858534828e33f) | sign.AsSingle();
+    }
+
+    /// <summary>Four rows by two registers of tokens: eight sums in flight hide the latency of the products.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FourRows(sbyte* w, float* wScales, Int8Tile x, float* output, int lane)
+    {
+        var (cols, groups) = (x.Length, x.Groups);
+        for (var row = 0; row < 4; row++)
+        {
+            Floats.Zero.Store(output + row * Tile);
+            Floats.Zero.Store(output + row * Tile + Floats.Count);
+        }
+        var xi = x.Values + 4 * lane;
+        for (var group = 0; group < groups; group++)
+        {
+            var (a0, a1) = (Start(x, group, lane), Start(x, group, lane + Ints.Count));
+            var (b0, b1, c0, c1, d0, d1) = (a0, a1, a0, a1, a0, a1);
+            for (var end = w + x.GroupSize; w < end; w += 4, xi += 4 * Tile)
+            {
+                var (x0, x1) = (Vector256.Load(xi), Vector256.Load(xi + Bytes));
+                var four = FourWeights(w);
+                a0 = TProducts.MultiplyAdd(a0, four, x0);
+                a1 = TProducts.MultiplyAdd(a1, four, x1);
+                four = FourWeights(w + cols);
+                b0 = TProducts.MultiplyAdd(b0, four, x0);
+                b1 = TProducts.MultiplyAdd(b1, four, x1);
+                four = FourWeights(w + 2 * cols);
+                c0 = TProducts.MultiplyAdd(c0, four, x0);
+                c1 = TProducts.MultiplyAdd(c1, four, x1);
+                four = FourWeights(w + 3 * cols);
+                d0 = TProducts.MultiplyAdd(d0, four, x0);
+                d1 = TProducts.MultiplyAdd(d1, four, x1);
+            }
+            var (s0, s1) = (Vector256.Load(x.Scales + group * Tile + lane), Vector256.Load(x.Scales + group * Tile + lane + Floats.Count));
+            AddScaled(a0, a1, wScales + group, s0, s1, output);
+            AddScaled(b0, b1, wScales + groups + group, s0, s1, output + Tile);
+            AddScaled(c0, c1, wScales + 2 * groups + group, s0, s1, output + 2 * Tile);
+            AddScaled(d0, d1, wScales + 3 * groups + group, s0, s1, output + 3 * Tile);
+        }
+    }
+
+    private static void OneRow(sbyte* w, float* wScales, Int8Tile x, float* output, int lane)
+    {
+        var sum = Floats.Zero;
+        var xi = x.Values + 4 * lane;
+        for (var group = 0; group < x.Groups; group++)
+        {
+            var dot = Start(x, group, lane);
+            for (var end = w + x.GroupSize; w < end; w += 4, xi += 4 * Tile)
+                dot = TProducts.MultiplyAdd(dot, FourWeights(w), Vector256.Load(xi));
+            sum += Vector256.ConvertToSingle(dot) * Vector256.Create(Unsafe.ReadUnaligned<float>(wScales + group)) * Vector256.Load(x.Scales + group * Tile + lane);
+        }
+        sum.Store(output);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Ints Start(Int8Tile x, int group, int lane) => Vector256.Load(x.Sums + group * Tile + lane) * -TProducts.Bias;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<byte> FourWeights(sbyte* w) => TProducts.Weights(Vector256.Create(Unsafe.ReadUnaligned<int>(w)).AsSByte());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddScaled(Ints dot0, Ints dot1, float* wScale, Floats xScales0, Floats xScales1, float* output)
+    {
+        var scale = Vector256.Create(Unsafe.ReadUnaligned<float>(wScale));
+        (Vector256.Load(output) + Vector256.ConvertToSingle(dot0) * scale * xScales0).Store(output);
+        (Vector256.Load(output + Floats.Count) + Vector256.ConvertToSingle(dot1) * scale * xScales1).Store(output + Floats.Count);
+    }
+}

@@ -1,0 +1,261 @@
+using LlamaFullstack.Core;
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference;
+
+/// <summary>The forward pass for many tokens at once: the same steps as <see cref="Transformer"/>'s, on tiles of tokens side by side.</summary>
+/// <remarks>
+/// Reading a prompt token by token is bound by memory, since every token reads all weights. Here a weight that has been read is multiplied
+/// with every token of the batch, so arithmetic is the bound. A lane of a register is a token: norms, rotations and softmax need no sums across a register.
+/// </remarks>
+internal sealed unsafe class PromptBatch : IDisposable
+{
+    /// <summary>Tokens of a batch. More read the weights less often, but leave the cache that their activations must stay in.</summary>
+    public const int Capacity = MaxTiles * Tile;
+
+    private const int MaxTiles = 4;
+    private const int Tile = KernelSet.Tile;
+
+    private readonly LlamaModel _model;
+    private readonly LlamaConfig _config;
+    private readonly KernelSet _kernels;
+    private readonly WorkerPool _pool;
+    private readonly KvCache _cache;
+    private readonly RopeAngles _angles;
+    private readonly NativeBuffers _buffers = new();
+    private readonly Worker[] _workers;
+    private readonly Action<int> _runLayers;
+    private readonly Action<int> _runClassifier;
+
+    private readonly BatchActivation _x;        // (dim) the residual stream
+    private readonly BatchActivation _normed;   // (dim) norm(x)
+    private readonly BatchActivation _q;        // (dim) queries
+    private readonly BatchActivation _k;        // (kv_dim) keys of these positions
+    private readonly BatchActivation _v;        // (kv_dim) values of these positions
+    private readonly BatchActivation _attended; // (dim) what the heads found
+    private readonly BatchActivation _gate;     // (hidden_dim) w1 · x
+    private readonly BatchActivation _up;       // (hidden_dim) w3 · x
+    private readonly BatchActivation _hidden;   // (hidden_dim) silu(gate) · up
+    private readonly BatchActivation _delta;    // (dim) what a sublayer adds to the residual stream
+    private readonly float* _cos;               // (tiles, head_size / 2, Tile)
+    private readonly float* _sin;               // (tiles, head_size / 2, Tile)
+    private readonly int[] _tokens = new int[Capacity];
+    private BatchActivation? _logits;           // (vocab_size); only where all are asked for
+
+    private int _pos;
+    private int _count;
+
+    public PromptBatch(LlamaModel model, KernelSet kernels, WorkerPool pool, KvCache cache, RopeAngles angles)
+    {
+        (_model, _config, _kernels, _pool, _cache, _angles) = (model, model.Config, kernels, pool, cache, angles);
+        BatchActivation Features(int count, int groupSize = 0) => new(MaxTiles, count, groupSize, _buffers);
+        _x = Features(_config.Dim);
+        _normed = Features(_config.Dim, model.GroupSize);
+        _q = Features(_config.Dim);
+        _k = Features(_config.KvDim);
+        _v = Features(_config.KvDim);
+        _attended = Features(_config.Dim, model.GroupSize);
+        _gate = Features(_config.HiddenDim);
+        _up = Features(_config.HiddenDim);
+        _hidden = Features(_config.HiddenDim, model.GroupSize);
+        _delta = Features(_config.Dim);
+        _cos = _buffers.Allocate<float>(Capacity * angles.Pairs);
+        _sin = _buffers.Allocate<float>(Capacity * angles.Pairs);
+        _workers = [.. Enumerable.Range(0, pool.Workers).Select(i => new Worker(model, i, pool.Workers, _buffers))];
+        (_runLayers, _runClassifier) = (RunLayers, RunClassifier);
+    }
+
+    /// <summary>Whether a model's groups can be multiplied in batches: four features of a token lie together.</summary>
+    public static bool CanRun(LlamaModel model) => model.GroupSize % 4 == 0;
+
+    private int Tiles => (_count + Tile - 1) / Tile;
+
+    /// <summary>Takes in tokens at consecutive positions.</summary>
+    /// <param name="tokens">1 to <see cref="Capacity"/> of them.</param>
+    /// <param name="pos">The first one's position.</param>
+    public void Run(ReadOnlySpan<int> tokens, int pos)
+    {
+        tokens.CopyTo(_tokens);
+        (_pos, _count) = (pos, tokens.Length);
+        _pool.Run(_runLayers);
+    }
+
+    /// <summary>Copies a token's residual stream after the last layer.</summary>
+    public void CopyStream(int index, float* x)
+    {
+        var column = _x.Values(index / Tile) + index % Tile;
+        for (var i = 0; i < _config.Dim; i++)
+            x[i] = column[i * Tile];
+    }
+
+    /// <summary>The logits after every token of the last batch.</summary>
+    /// <param name="logits">(tokens, vocab_size).</param>
+    public void Classify(Span<float> logits)
+    {
+        _logits ??= new BatchActivation(MaxTiles, _config.VocabSize, 0, _buffers);
+        _pool.Run(_runClassifier);
+        for (var index = 0; index < _count; index++)
+        {
+            var column = _logits.Values(index / Tile) + index % Tile;
+            var row = logits.Slice(index * _config.VocabSize, _config.VocabSize);
+            for (var i = 0; i < row.Length; i++)
+                row[i] = column[(long)i * Tile];
+        }
+    }
+
+    /// <summary>Frees the memory.</summary>
+    public void Dispose() => _buffers.Dispose();
+
+    /// <summary>One worker's part: tiles are divided where a whole row of features is needed, rows of matrices and heads elsewhere.</summary>
+    private void RunLayers(int worker)
+    {
+        var me = _workers[worker];
+        var all = new Part(0, Tiles);
+        var mine = Part.Of(Tiles, worker, _workers.Length, block: 1);
+        for (var tile = mine.Start; tile < mine.End; tile++)
+            Embed(tile, me.Row);
+
+        for (var l = 0; l < _model.Layers.Length; l++)
+        {
+            var layer = _model.Layers[l];
+
+            // x += wo · attention(norm(x))
+            Normalize(layer.AttentionNorm, layer.Wq, mine);
+            _pool.Barrier(worker);
+            layer.Wq.Multiply(_kernels, _normed, all, _q, me.Dim, me.Scratch);
+            layer.Wk.Multiply(_kernels, _normed, all, _k, me.KvDim, me.Scratch);
+            layer.Wv.Multiply(_kernels, _normed, all, _v, me.KvDim, me.Scratch);
+            for (var tile = 0; tile < Tiles; tile++)
+            {
+                Rotate(_q, tile, me.Dim);
+                Rotate(_k, tile, me.KvDim);
+                _cache.StoreTile(l, _pos + tile * Tile, Math.Min(Tile, _count - tile * Tile), _k.Values(tile), _v.Values(tile), me.KvDim);
+            }
+            _pool.Barrier(worker);
+
+            var items = Part.Of(_config.NHeads * Tiles, worker, _workers.Length, block: 1);
+            for (var item = items.Start; item < items.End; item++)
+                Attend(l, item / Tiles, item % Tiles, me.Scores);
+            _pool.Barrier(worker);
+
+            Prepare(_attended, layer.Wo, mine, worker);
+            layer.Wo.Multiply(_kernels, _attended, all, _delta, me.Dim, me.Scratch);
+            AddDelta(me.Dim);
+            _pool.Barrier(worker);
+
+            // x += w2 · (silu(w1 · norm(x)) · (w3 · norm(x)))
+            Normalize(layer.FfnNorm, layer.W1, mine);
+            _pool.Barrier(worker);
+            layer.W1.Multiply(_kernels, _normed, all, _gate, me.HiddenDim, me.Scratch);
+            layer.W3.Multiply(_kernels, _normed, all, _up, me.HiddenDim, me.Scratch);
+            SwiGlu(me.HiddenDim);
+            _pool.Barrier(worker);
+
+            Prepare(_hidden, layer.W2, mine, worker);
+            layer.W2.Multiply(_kernels, _hidden, all, _delta, me.Dim, me.Scratch);
+            AddDelta(me.Dim);
+            _pool.Barrier(worker);
+        }
+    }
+
+    private void RunClassifier(int worker)
+    {
+        var me = _workers[worker];
+        Normalize(_model.Norm, _model.Classifier, Part.Of(Tiles, worker, _workers.Length, block: 1));
+        _pool.Barrier(worker);
+        _model.Classifier.Multiply(_kernels, _normed, new Part(0, Tiles), _logits!, me.VocabSize, me.Scratch);
+    }
+
+    private void Embed(int tile, float[] row)
+    {
+        var x = _x.Values(tile);
+        for (var t = 0; t < Tile; t++)
+        {
+            var index = tile * Tile + t;
+            // The places past the last token compute too, and are not looked at: its neighbour's numbers are as good as any.
+            _model.Embedding.ReadRow(_tokens[Math.Min(index, _count - 1)], row);
+            for (var i = 0; i < row.Length; i++)
+                x[i * Tile + t] = row[i];
+            for (var pair = 0; pair < _angles.Pairs; pair++)
+                (_sin[(tile * _angles.Pairs + pair) * Tile + t], _cos[(tile * _angles.Pairs + pair) * Tile + t]) = _angles.At(_pos + index, pair);
+        }
+    }
+
+    private void Normalize(float* weight, WeightMatrix next, Part tiles)
+    {
+        for (var tile = tiles.Start; tile < tiles.End; tile++)
+        {
+            _kernels.RmsNormTile(weight, _x.Values(tile), _normed.Values(tile), _config.Dim, _config.NormEps);
+            next.Prepare(_kernels, _normed, tile);
+        }
+    }
+
+    private void Prepare(BatchActivation x, WeightMatrix next, Part tiles, int worker)
+    {
+        for (var tile = tiles.Start; tile < tiles.End; tile++)
+            next.Prepare(_kernels, x, tile);
+        _pool.Barrier(worker);
+    }
+
+    /// <summary>What one head finds for a tile of tokens, each at the positions up to its own.</summary>
+    private void Attend(int layer, int head, int tile, float* scores)
+    {
+        var headSize = _config.HeadSize;
+        var kvHead = head / (_config.NHeads / _config.NKvHeads);
+        var (first, end) = (_pos + tile * Tile, _pos + Math.Min(_count, (tile + 1) * Tile));
+
+        var keys = _cache.Keys(layer, kvHead);
+        for (var t = 0; t < end; t += KernelSet.KeyBlock)
+            _kernels.MatMul(keys + (long)t * headSize, 1, KernelSet.KeyBlock, _q.Values(tile, head * headSize), scores + (long)t * Tile, KernelSet.KeyBlock, headSize);
+        for (var t = first + 1; t < end; t++)
+            new Span<float>(scores + (long)t * Tile, t - first).Fill(float.NegativeInfinity);
+        _kernels.SoftmaxTile(scores, end, 1f / MathF.Sqrt(headSize));
+        _kernels.MatMul(_cache.Values(layer, kvHead), 1, headSize, scores, _attended.Values(tile, head * headSize), headSize, end);
+    }
+
+    private void Rotate(BatchActivation x, int tile, Part rows)
+    {
+        var headSize = _config.HeadSize;
+        for (var row = rows.Start; row < rows.End;)
+        {
+            var pair = row % headSize / 2;
+            var pairs = Math.Min(headSize / 2 - pair, (rows.End - row) / 2);
+            var angle = (tile * _angles.Pairs + pair) * Tile;
+            _kernels.RopeTile(x.Values(tile, row), _cos + angle, _sin + angle, pairs);
+            row += 2 * pairs;
+        }
+    }
+
+    private void SwiGlu(Part rows)
+    {
+        for (var tile = 0; tile < Tiles; tile++)
+            _kernels.SwiGlu(_gate.Values(tile, rows.Start), _up.Values(tile, rows.Start), _hidden.Values(tile, rows.Start), rows.Count * Tile);
+    }
+
+    private void AddDelta(Part rows)
+    {
+        for (var tile = 0; tile < Tiles; tile++)
+            _kernels.Add(_x.Values(tile, rows.Start), _delta.Values(tile, rows.Start), rows.Count * Tile);
+    }
+
+    /// <summary>One worker's share of rows, and memory of its own.</summary>
+    private sealed class Worker(LlamaModel model, int index, int workers, NativeBuffers buffers)
+    {
+        public Part Dim { get; } = Part.OfRows(model.Config.Dim, index, workers);
+
+        public Part KvDim { get; } = Part.OfRows(model.Config.KvDim, index, workers);
+
+        public Part HiddenDim { get; } = Part.OfRows(model.Config.HiddenDim, index, workers);
+
+        public Part VocabSize { get; } = Part.OfRows(model.Config.VocabSize, index, workers);
+
+        /// <summary>A token's embedding, (dim).</summary>
+        public float[] Row { get; } = new float[model.Config.Dim];
+
+        /// <summary>Attention scores of one head and tile, (seq_len in whole key blocks, Tile).</summary>
+        public float* Scores { get; } = buffers.Allocate<float>((long)KvCache.RoundUp(model.Config.MaxSeqLen) * Tile);
+
+        /// <summary>Room to unpack weights.</summary>
+        public byte* Scratch { get; } = buffers.Allocate<byte>(WeightMatrix.ScratchBytes(Math.Max(model.Config.Dim, model.Config.HiddenDim)));
+    }
+}
