@@ -119,7 +119,7 @@ public sealed class HostileFilesTests : IDisposable
     public void Export_BadHuggingFaceFolders_AreRefused()
     {
         var model = new RandomModel(Config, sharedClassifier: true, seed: 3);
-        HuggingFaceWriter.Write(_folder.File("good"), model, shardLength: 2000);
+        HuggingFaceWriter.Write(_folder.File("good"), model, shardLength: 10_000);
         var files = Directory.GetFiles(_folder.File("good")).ToDictionary(path => Path.GetFileName(path), File.ReadAllBytes);
         void Folder(string changed, byte[]? content, string what)
         {
