@@ -15,6 +15,8 @@ internal static class CommandTable
         ("sample", SampleCommand.Create),
         ("export", ExportCommand.Create),
         ("export-tokenizer", ExportTokenizerCommand.Create),
+        ("inspect", InspectCommand.Create),
+        ("verify", VerifyCommand.Create),
         ("run", Run),
         ("eval", EvalCommand.Create),
         ("bench", BenchCommand.Create),

@@ -14,4 +14,13 @@ public interface ITensorSource
     /// <param name="destination">As long as the tensor.</param>
     /// <exception cref="InvalidDataException">The source lacks the tensor, or has it in another shape.</exception>
     void Read(string name, Span<float> destination);
+
+    /// <summary>How the source holds a tensor; float32 where it does not say.</summary>
+    /// <param name="name">As for <see cref="Read"/>.</param>
+    TensorStorage StorageOf(string name) => new("F32", TensorNames.All(Config, sharedClassifier: false).First(tensor => tensor.Name == name).Length * sizeof(float));
 }
+
+/// <summary>How a file holds a tensor.</summary>
+/// <param name="Type">The type of its values, by the format's own name.</param>
+/// <param name="Bytes">Its size.</param>
+public readonly record struct TensorStorage(string Type, long Bytes);

@@ -7,7 +7,7 @@ namespace LlamaFullstack.Export;
 /// <param name="Source">The file that the weights came from.</param>
 /// <param name="Format">Its format.</param>
 /// <param name="Target">The file or the folder that was written.</param>
-/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's.</param>
+/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's, <see cref="ModelExport.GgufVersion"/> for a GGUF file.</param>
 /// <param name="GroupSize">Weights that share one scale; 0 in float32 files.</param>
 /// <param name="Bytes">The file's length, or that of all tensors in the folder.</param>
 /// <param name="Quantized">Each int8 tensor in the order of the file; empty in float32 files.</param>
@@ -23,13 +23,16 @@ public sealed record ExportReport(string Source, string Format, string Target, i
 /// <param name="Cols">Input features.</param>
 /// <param name="MaxError">Largest |w - q·scale|.</param>
 /// <param name="MeanError">Mean |w - q·scale|.</param>
-public sealed record TensorError(string Name, int Rows, int Cols, float MaxError, double MeanError)
+/// <param name="Type">What its values became.</param>
+public sealed record TensorError(string Name, int Rows, int Cols, float MaxError, double MeanError, string Type)
 {
     internal static TensorError Of(TensorWritten written) =>
-        new(written.Tensor.Name, written.Tensor.Rows, written.Tensor.Cols, written.MaxError, written.MeanError);
+        new(written.Tensor.Name, written.Tensor.Rows, written.Tensor.Cols, written.MaxError, written.MeanError, "int8");
 }
 
 /// <summary>JSON of the report, generated at build time so that nothing needs reflection.</summary>
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(ExportReport))]
+[JsonSerializable(typeof(Inspection))]
+[JsonSerializable(typeof(Verification))]
 public sealed partial class ExportJsonContext : JsonSerializerContext;

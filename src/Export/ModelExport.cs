@@ -1,4 +1,5 @@
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Export.Targets;
 
 namespace LlamaFullstack.Export;
@@ -8,6 +9,9 @@ public static class ModelExport
 {
     /// <summary>The version that means a folder of Hugging Face's, as in llama2.c's export.py.</summary>
     public const int HuggingFaceVersion = -1;
+
+    /// <summary>The number here of GGUF files, which llama2.c does not know.</summary>
+    public const int GgufVersion = -3;
 
     // In this order: the one that this project's training writes, then llama2.c's.
     private static readonly string[] CheckpointNames = ["ckpt.safetensors", "ckpt.pt"];
@@ -20,6 +24,25 @@ public static class ModelExport
 
     /// <summary>The name beside a checkpoint of what is written from it.</summary>
     public static string DefaultTargetName(int version) => version == HuggingFaceVersion ? "hf" : "model.bin";
+
+    /// <summary>Writes a GGUF file, one tensor at a time, atomically.</summary>
+    /// <param name="source">The weights.</param>
+    /// <param name="target">The file to create or replace.</param>
+    /// <param name="type">What matrices become.</param>
+    /// <param name="vocabulary">The model's tokenizer.</param>
+    /// <param name="progress">Told of each tensor once it is written.</param>
+    /// <param name="cancellation">Stops between two tensors; an old file stays.</param>
+    /// <exception cref="ArgumentException">The target is the source, or the tokenizer is another model's.</exception>
+    /// <exception cref="InvalidDataException">The source is damaged, or a weight does not fit the type.</exception>
+    /// <exception cref="IOException">The target cannot be written.</exception>
+    public static ExportReport WriteGguf(ModelSource source, string target, GgufType type, Vocabulary vocabulary,
+        IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
+    {
+        if (FinalPath(source.Path) == FinalPath(target))
+            throw new ArgumentException($"{target}: is the source itself. Name another target.", nameof(target));
+        var errors = GgufWriter.Write(target, source.Tensors, type, vocabulary, progress, cancellation);
+        return new ExportReport(source.Path, source.Format, target, GgufVersion, GroupSize: 0, new FileInfo(target).Length, errors);
+    }
 
     /// <summary>Writes a model, one tensor at a time; each file atomically.</summary>
     /// <param name="source">The weights.</param>

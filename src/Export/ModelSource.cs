@@ -23,7 +23,25 @@ public sealed class ModelSource : IDisposable
     /// <summary>The weights. Valid until <see cref="Dispose"/>.</summary>
     public ITensorSource Tensors { get; }
 
-    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, or a folder of Hugging Face's.</summary>
+    /// <summary>Opens a source whose context is taken for another than its file says: a GGUF file says what llama.cpp allows, not what the model was trained with.</summary>
+    /// <param name="path">See <see cref="Open(string)"/>.</param>
+    /// <param name="maxSeqLen">Positions.</param>
+    /// <exception cref="InvalidDataException">As there, or no model has so many positions.</exception>
+    public static ModelSource Open(string path, int maxSeqLen)
+    {
+        var source = Open(path);
+        try
+        {
+            return new ModelSource(path, source.Format, new OtherContext(source.Tensors, maxSeqLen), source._file);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, a GGUF file, or a folder of Hugging Face's.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is damaged, hostile, or of no format that is known.</exception>
     public static ModelSource Open(string path)
@@ -33,16 +51,19 @@ public sealed class ModelSource : IDisposable
                 ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
                 : throw new InvalidDataException($"{path}: a folder without {HuggingFaceFolder.ConfigName}, so not a model of Hugging Face's.");
 
-        bool isTorch, isSafetensors;
+        bool isTorch, isSafetensors, isGguf;
         using (var file = MappedFile.Open(path))
         {
             isTorch = TorchFile.Recognises(file);
             isSafetensors = IsSafetensors(file) || path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase); // one that is damaged says so itself
+            isGguf = GgufFile.Recognises(file);
         }
         if (isTorch)
             return Make(path, "llama2.c checkpoint", LlamaCheckpointPt.Open(path));
         if (isSafetensors)
             return Make(path, "llamafs checkpoint", NativeCheckpoint.Open(path));
+        if (isGguf)
+            return Make(path, "GGUF", GgufModel.Open(path));
         var model = ModelBinFile.Open(path);
         return Make(path, $"llama2.c model, version {model.Header.Version}", model);
     }
@@ -51,6 +72,17 @@ public sealed class ModelSource : IDisposable
     public void Dispose() => _file.Dispose();
 
     private static ModelSource Make<T>(string path, string format, T source) where T : ITensorSource, IDisposable => new(path, format, source, source);
+
+    private sealed class OtherContext(ITensorSource source, int maxSeqLen) : ITensorSource
+    {
+        public LlamaConfig Config { get; } = (source.Config with { MaxSeqLen = maxSeqLen }).Validated("--max_seq_len");
+
+        public bool SharedClassifier => source.SharedClassifier;
+
+        public void Read(string name, Span<float> destination) => source.Read(name, destination);
+
+        public TensorStorage StorageOf(string name) => source.StorageOf(name);
+    }
 
     // An int64 length of less than 4 GB and a JSON object. (A version 0 file begins with two int32 above 0: as one int64, more than 4 GB.)
     private static bool IsSafetensors(MappedFile file) =>

@@ -3,45 +3,44 @@ using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Inference;
 
-/// <summary>A model file, mapped and checked: typed views of its weights, none of them copied.</summary>
+/// <summary>A model file, mapped and checked: typed views of its weights.</summary>
 /// <remarks>Any number of <see cref="Transformer"/>s can run on one model at once; dispose of them first.</remarks>
 public sealed unsafe class LlamaModel : IDisposable
 {
-    private readonly ModelBinFile _file;
+    private readonly ModelWeights _weights;
 
-    private LlamaModel(ModelBinFile file)
+    private LlamaModel(ModelWeights weights)
     {
-        _file = file;
-        Embedding = Matrix(TensorNames.TokEmbeddings);
+        _weights = weights;
+        Embedding = weights.Matrices(TensorNames.TokEmbeddings)[0];
         Layers = [.. Enumerable.Range(0, Config.NLayers).Select(LayerAt)];
-        Norm = Vector(TensorNames.Norm);
-        Classifier = file.SharedClassifier ? Embedding : Matrix(TensorNames.Output);
-        WeightBytesPerToken = file.Layout.Sections
-            .Where(section => section.Tensor.Name is not (ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin))
-            .Where(section => file.SharedClassifier || section.Tensor.Name != TensorNames.TokEmbeddings)
-            .Sum(section => section.End - section.Offset);
+        Norm = weights.Vector(TensorNames.Norm);
+        Classifier = weights.SharedClassifier ? Embedding : weights.Matrices(TensorNames.Output)[0];
+        WeightBytesPerToken = TensorNames.All(Config, weights.SharedClassifier)
+            .Where(tensor => weights.SharedClassifier || tensor.Name != TensorNames.TokEmbeddings)
+            .Sum(weights.BytesOf);
     }
 
     /// <summary>The file's name as it was given.</summary>
-    public string Path => _file.Map.Path;
+    public string Path => _weights.Map.Path;
 
     /// <summary>The model's shape.</summary>
-    public LlamaConfig Config => _file.Config;
+    public LlamaConfig Config => _weights.Config;
 
-    /// <summary>The file's version: 0 and 1 hold float32, 2 holds int8.</summary>
-    public int Version => _file.Header.Version;
+    /// <summary>What the matrices are multiplied in: "fp32", or "int8" where any of them is.</summary>
+    public string WeightType => GroupSize == 0 ? "fp32" : "int8";
 
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
     public long WeightBytesPerToken { get; }
 
-    /// <summary>Where the weights begin: at least <see cref="WeightBytesPerToken"/> bytes of them, whatever their order.</summary>
-    internal byte* FirstWeight => _file.Map.Pointer + _file.Layout.Sections[0].Offset;
+    /// <summary>The mapped file.</summary>
+    internal MappedFile File => _weights.Map;
 
     /// <summary>Whether the weights are no longer mapped.</summary>
-    internal bool IsDisposed => _file.Map.Pointer == null;
+    internal bool IsDisposed => _weights.Map.Pointer == null;
 
     /// <summary>Weights that share a scale; 0 for float32.</summary>
-    internal int GroupSize => _file.Header.GroupSize;
+    internal int GroupSize => _weights.GroupSize;
 
     /// <summary>(vocab_size, dim).</summary>
     internal WeightMatrix Embedding { get; }
@@ -55,28 +54,38 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>(vocab_size, dim).</summary>
     internal WeightMatrix Classifier { get; }
 
-    /// <summary>Maps a file of version 0, 1 or 2 and checks it.</summary>
+    /// <summary>Maps a llama2.c model file or a GGUF file, told apart by their content, and checks it.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
-    /// <exception cref="InvalidDataException">The file is not a llama2.c model, or it is damaged.</exception>
-    public static LlamaModel Open(string path) => new(ModelBinFile.Open(path));
+    /// <exception cref="InvalidDataException">The file is not a model of these formats, it is damaged, or there is no memory for its weights.</exception>
+    public static LlamaModel Open(string path)
+    {
+        ModelWeights weights = GgufFile.Recognises(path) ? new GgufWeights(GgufModel.Open(path)) : new BinWeights(ModelBinFile.Open(path));
+        try
+        {
+            return new LlamaModel(weights);
+        }
+        catch (OutOfMemoryException)
+        {
+            weights.Dispose();
+            throw new InvalidDataException($"{path}: no memory for its weights, which are converted when a GGUF file of another type than F32 is run.");
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Unmaps the file.</summary>
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => _weights.Dispose();
 
-    private Layer LayerAt(int layer) => new(
-        Vector(TensorNames.AttentionNorm(layer)),
-        Matrix(TensorNames.Wq(layer)), Matrix(TensorNames.Wk(layer)), Matrix(TensorNames.Wv(layer)), Matrix(TensorNames.Wo(layer)),
-        Vector(TensorNames.FfnNorm(layer)),
-        Matrix(TensorNames.W1(layer)), Matrix(TensorNames.W2(layer)), Matrix(TensorNames.W3(layer)));
-
-    private float* Vector(string name) => (float*)(_file.Map.Pointer + _file.Layout[name].Offset);
-
-    private WeightMatrix Matrix(string name)
+    private Layer LayerAt(int layer)
     {
-        var section = _file.Layout[name];
-        var values = _file.Map.Pointer + section.Offset;
-        return section.IsQuantized
-            ? new Int8Matrix((sbyte*)values, (float*)(_file.Map.Pointer + section.ScalesOffset), section.Tensor.Cols, section.GroupSize)
-            : new Float32Matrix((float*)values, section.Tensor.Cols);
+        var qkv = _weights.Matrices(TensorNames.Wq(layer), TensorNames.Wk(layer), TensorNames.Wv(layer));
+        var wo = _weights.Matrices(TensorNames.Wo(layer));
+        var gateUp = _weights.Matrices(TensorNames.W1(layer), TensorNames.W3(layer));
+        var down = _weights.Matrices(TensorNames.W2(layer));
+        return new Layer(_weights.Vector(TensorNames.AttentionNorm(layer)), qkv[0], qkv[1], qkv[2], wo[0],
+            _weights.Vector(TensorNames.FfnNorm(layer)), gateUp[0], down[0], gateUp[1]);
     }
 }

@@ -24,7 +24,7 @@ public sealed record RunOptions
         new("-n", "--steps", "Tokens at most, the prompt's included; 0, or above the model's context: the whole context. Chat has no such limit. [default: 256]",
             (options, value) => options with { Steps = Math.Max(0, Whole<int>(value)) }),
         new("-i", "--prompt", "Text to continue; in chat, the first thing to say.", (options, value) => options with { Prompt = value }),
-        new("-z", "--tokenizer", "tokenizer.bin or sentencepiece .model. [default: tokenizer.bin beside the model, else in this folder]",
+        new("-z", "--tokenizer", "tokenizer.bin, sentencepiece .model or GGUF file. [default: the GGUF model's own, tokenizer.bin beside the model, else in this folder]",
             (options, value) => options with { Tokenizer = value }),
         new("-m", "--mode", "generate or chat. [default: generate]",
             (options, value) => options with { Chat = value == "chat" || (value == "generate" ? false : throw new FormatException("generate or chat")) }),
@@ -108,7 +108,7 @@ public sealed record RunOptions
     public static string Usage(string program)
     {
         var lines = Flags.Select(flag => $"  {flag.Letter}, {flag.Name,-16} {flag.Description}");
-        return $"{Description}\n\nUsage: {program} MODEL [options]\n\n  MODEL                a file in llama2.c's format (v0, v1 or v2), such as out/model.bin\n{string.Join('\n', lines)}";
+        return $"{Description}\n\nUsage: {program} MODEL [options]\n\n  MODEL                a file in llama2.c's format (v0, v1 or v2), such as out/model.bin, or a GGUF file of a Llama model\n{string.Join('\n', lines)}";
     }
 
     private static Flag? Find(string name)

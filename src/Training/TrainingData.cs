@@ -1,6 +1,7 @@
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Loading;
 using LlamaFullstack.Data.Tokens;
+using LlamaFullstack.Training.Distributed;
 
 namespace LlamaFullstack.Training;
 
@@ -13,7 +14,9 @@ internal sealed class TrainingData : IDisposable
 
     /// <summary>Opens the shards that a configuration names.</summary>
     /// <exception cref="InvalidDataException">There are none, or too few; the message says which command makes them.</exception>
-    public TrainingData(TrainingConfig config)
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="ranks">Each rank reads other sequences, of both splits.</param>
+    public TrainingData(TrainingConfig config, ProcessGroup ranks)
     {
         var folder = new DataFolder(config.DataDir, config.Dataset);
         var shards = folder.TokenShards(config.DataVocabSize);
@@ -24,7 +27,7 @@ internal sealed class TrainingData : IDisposable
             throw new InvalidDataException(
                 $"{shards[0]}: the only shard, but training needs two: the first one validates and the others train. Add a shard of stories to {folder.Stories} and pretokenise it.");
         TokenManifest.Read(folder.Tokens(config.DataVocabSize))?.Check(folder.Tokens(config.DataVocabSize), folder.TokenizerModel(config.DataVocabSize));
-        BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed);
+        BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed, ranks.Rank, ranks.Size);
         _train = Open([.. shards.Skip(1)], config.Seed);
         EvalTrain = Open([.. shards.Skip(1)], Evaluation.Seed);
         EvalVal = Open([shards[0]], Evaluation.Seed);

@@ -38,6 +38,20 @@ public class ExportTests
     }
 
     [Fact]
+    public void Export_Gguf_IsByteIdenticalToThePublishedModelAndTokenizer()
+    {
+        using var folder = new TempFolder();
+        var gguf = Fixtures.Path("gguf", "stories260K.gguf");
+        Llamafs.Run("export", folder.File("model.bin"), "--checkpoint", gguf, "--max_seq_len", "512").AssertSucceeds();
+        Assert.Equal(File.ReadAllBytes(Fixtures.Path("stories260K", "stories260K.bin")), File.ReadAllBytes(folder.File("model.bin")));
+
+        File.Copy(gguf, folder.File("x.gguf"));
+        Llamafs.Run("export-tokenizer", folder.File("x.gguf")).AssertSucceeds();
+        Assert.Equal(File.ReadAllBytes(Fixtures.Path("stories260K", "tok512.bin")), File.ReadAllBytes(folder.File("tokenizer.bin")));
+        Assert.Equal(File.ReadAllBytes(gguf), File.ReadAllBytes(folder.File("x.gguf")));
+    }
+
+    [Fact]
     public void Export_NothingToExport_SaysWhatIsMissing()
     {
         using var folder = new TempFolder();

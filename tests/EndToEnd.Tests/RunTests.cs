@@ -65,6 +65,10 @@ public class RunTests
     }
 
     [Fact]
+    public void Run_Gguf_PrintsTheGoldenTextWithItsOwnTokenizer() =>
+        Assert.Equal(GoldenText, Llamafs.Run("run", Fixtures.Path("gguf", "stories260K.gguf"), "-t", "0", "-n", "200").AssertSucceeds().Out);
+
+    [Fact]
     public void Run_ATokenizerOfAnotherModel_IsRefused() =>
         Llamafs.Run("run", Model, "-z", Fixtures.Path("llama2-tokenizer", "tokenizer.bin"))
             .AssertFails(1, "has 32,000 tokens, but");

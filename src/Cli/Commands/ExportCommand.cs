@@ -7,33 +7,63 @@ using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
-/// <summary>llamafs export: a checkpoint → a model file that llama2.c and llamafs run read, or a folder for Hugging Face's transformers.</summary>
+/// <summary>llamafs export: a checkpoint → a model file that llama2.c and llamafs run read, a GGUF file, or a folder for Hugging Face's transformers.</summary>
 internal static class ExportCommand
 {
     private const string Folder = "out";
+    private const string GgufExtension = ".gguf";
+
+    private static readonly Dictionary<string, GgufType> GgufTypes = new()
+    {
+        ["fp32"] = GgufType.F32, ["fp16"] = GgufType.F16, ["bf16"] = GgufType.BF16, ["q8_0"] = GgufType.Q8, ["q4_0"] = GgufType.Q4,
+    };
 
     public static Command Create()
     {
         var target = new Argument<string?>("out")
         {
-            Description = "Model file to write, or the folder for version -1. [default: out/model.bin, out/hf]",
+            Description = "Model file to write; a name that ends in .gguf is a GGUF file for llama.cpp; the folder for version -1. [default: out/model.bin, out/hf]",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var version = Options.Create("--version",
             "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size; -1: a folder for Hugging Face's transformers.", 0);
         var checkpoint = Options.CreateWithoutDefault<string?>("--checkpoint",
-            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, or a folder of Hugging Face's. [default: the checkpoint in out]");
+            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, a GGUF file, or a folder of Hugging Face's. [default: the checkpoint in out]");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
             "Version 2: weights that share one scale. [default: the largest of 64, 32, 16, … that divides dim and hidden_dim]");
-        var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each int8 tensor, as JSON." };
+        var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
+        var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0. [default: fp32]");
+        var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "A GGUF file's tokenizer. [default: the source's own, tokenizer.bin beside it, else in this folder]", "-z");
+        var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each tensor that is not float32, as JSON." };
 
-        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, groupSize, json };
-        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(checkpoint), parsed.GetValue(target),
-            parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(json), cancellation)));
+        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, groupSize, maxSeqLen, dtype, tokenizer, json };
+        command.SetAction((parsed, cancellation) =>
+        {
+            ModelSource Open() => OpenSource(parsed.GetValue(checkpoint), parsed.GetValue(maxSeqLen));
+            var path = parsed.GetValue(target);
+            var isGguf = Path.GetExtension(path) == GgufExtension;
+            foreach (var foreign in isGguf ? (Option[])[version, groupSize] : [dtype, tokenizer])
+                if (parsed.GetResult(foreign) is { Implicit: false })
+                    throw new UsageException($"{foreign.Name}: {(isGguf ? "not of a GGUF file, whose matrices --dtype chooses" : $"of a GGUF file alone. Name a target that ends in {GgufExtension}")}.");
+            var report = isGguf
+                ? WriteGguf(Open, path!, parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation)
+                : Write(Open, path, parsed.GetValue(version), parsed.GetValue(groupSize), cancellation);
+            if (parsed.GetValue(json))
+                Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
+            else
+                Print(report);
+            return Task.FromResult(0);
+        });
         return command;
     }
 
-    private static int Run(string? checkpoint, string? target, int version, int? groupSize, bool json, CancellationToken cancellation)
+    private static ModelSource OpenSource(string? checkpoint, int? maxSeqLen)
+    {
+        checkpoint ??= ModelExport.FindCheckpoint(Folder);
+        return maxSeqLen is { } context ? ModelSource.Open(checkpoint, context) : ModelSource.Open(checkpoint);
+    }
+
+    private static ExportReport Write(Func<ModelSource> open, string? target, int version, int? groupSize, CancellationToken cancellation)
     {
         if (version is not (ModelExport.HuggingFaceVersion or 0 or 1 or 2))
             throw new UsageException($"--version {version}: expected 0, 1, 2 or -1.");
@@ -41,29 +71,34 @@ internal static class ExportCommand
             throw new UsageException($"--group_size {groupSize}: only version 2 has groups. Add --version 2.");
 
         target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
-        ExportReport report;
-        using (var source = ModelSource.Open(checkpoint ?? ModelExport.FindCheckpoint(Folder)))
-        using (var bar = new ProgressBar($"export {target}"))
-            report = ModelExport.Write(source, target, version, groupSize,
-                new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
-
-        if (json)
-            Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
-        else
-            Print(report);
-        return 0;
+        using var source = open();
+        using var bar = new ProgressBar($"export {target}");
+        return ModelExport.Write(source, target, version, groupSize, Progress(bar), cancellation);
     }
+
+    private static ExportReport WriteGguf(Func<ModelSource> open, string target, string? dtype, string? tokenizer, CancellationToken cancellation)
+    {
+        var type = dtype is null ? GgufType.F32 : GgufTypes.GetValueOrDefault(dtype)
+            ?? throw new UsageException($"--dtype {dtype}: expected {string.Join(", ", GgufTypes.Keys)}.");
+        using var source = open();
+        var vocabulary = TokenizerFile.Read(tokenizer, source.Path, source.Tensors.Config.VocabSize);
+        using var bar = new ProgressBar($"export {target}");
+        return ModelExport.WriteGguf(source, target, type, vocabulary, Progress(bar), cancellation);
+    }
+
+    private static Reporter<TensorWritten> Progress(ProgressBar bar) => new(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name));
 
     private static void Print(ExportReport report)
     {
         var nameWidth = report.Quantized.Select(tensor => tensor.Name.Length).DefaultIfEmpty().Max();
         foreach (var tensor in report.Quantized)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{tensor.Name.PadRight(nameWidth)}  {$"({tensor.Rows}, {tensor.Cols})",-16} max error {tensor.MaxError:0.000000}  mean {tensor.MeanError:0.000000}"));
+                $"{tensor.Name.PadRight(nameWidth)}  {$"({tensor.Rows}, {tensor.Cols})",-16} {tensor.Type,-5} max error {tensor.MaxError:0.000000}  mean {tensor.MeanError:0.000000}"));
         if (report.Worst is { } worst)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"largest error {worst.MaxError:0.000000}, in {worst.Name}"));
 
         var kind = report.Version == ModelExport.HuggingFaceVersion ? "Hugging Face folder"
+            : report.Version == ModelExport.GgufVersion ? "GGUF"
             : report.GroupSize == 0 ? $"version {report.Version}"
             : $"version {report.Version}, int8 in groups of {report.GroupSize}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,

@@ -61,6 +61,13 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
             Values<float>(section.Offset, destination.Length).CopyTo(destination);
     }
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name)
+    {
+        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        return new(section.IsQuantized ? $"int8/{section.GroupSize}" : "F32", section.End - section.Offset);
+    }
+
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => Map.Dispose();
 

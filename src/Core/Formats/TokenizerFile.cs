@@ -8,8 +8,8 @@ public static class TokenizerFile
     /// <summary>The name that a tokenizer has beside its model.</summary>
     public const string DefaultName = "tokenizer.bin";
 
-    /// <summary>Reads the tokenizer of a model: the named file, else tokenizer.bin beside the model, else tokenizer.bin in the current folder.</summary>
-    /// <param name="named">A tokenizer.bin or a sentencepiece .model; null or empty to search.</param>
+    /// <summary>Reads the tokenizer of a model: the named file, else the model's own where it is a GGUF file, else tokenizer.bin beside it, else tokenizer.bin in the current folder.</summary>
+    /// <param name="named">A tokenizer.bin, a sentencepiece .model or a GGUF file; null or empty to search.</param>
     /// <param name="modelPath">The model.</param>
     /// <param name="vocabSize">The number of tokens that the model knows.</param>
     /// <exception cref="IOException">There is none, or it cannot be read.</exception>
@@ -17,15 +17,28 @@ public static class TokenizerFile
     public static Vocabulary Read(string? named, string modelPath, int vocabSize)
     {
         var path = string.IsNullOrEmpty(named) ? Find(modelPath) : named;
-        var vocabulary = Path.GetExtension(path) == ".model" ? SentencePieceModel.Read(path).Vocabulary : TokenizerBin.Read(path);
+        var vocabulary = Read(path);
         return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
             $"{path}: has {vocabulary.Count:N0} tokens, but {modelPath} was trained with {vocabSize:N0}. Name the model's own tokenizer with -z.");
     }
 
+    /// <summary>Reads a tokenizer.bin, a sentencepiece model (by its name, .model) or the tokenizer of a GGUF file (by its content).</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged, or is no tokenizer.</exception>
+    public static Vocabulary Read(string path) =>
+        Path.GetExtension(path) == ".model" ? SentencePieceModel.Read(path).Vocabulary
+        : GgufFile.Recognises(path) ? GgufVocabulary.Read(path)
+        : TokenizerBin.Read(path);
+
     private static string Find(string modelPath)
     {
-        var beside = Path.Combine(Path.GetDirectoryName(modelPath) ?? "", DefaultName);
+        if (GgufFile.Recognises(modelPath))
+            return modelPath;
+        var folder = Directory.Exists(modelPath) ? modelPath : Path.GetDirectoryName(modelPath) ?? "";
+        var beside = Path.Combine(folder, DefaultName);
+        var ofHuggingFace = Path.Combine(folder, "tokenizer.model");
         return File.Exists(beside) ? beside
+            : Directory.Exists(modelPath) && File.Exists(ofHuggingFace) ? ofHuggingFace
             : File.Exists(DefaultName) ? DefaultName
             : throw new FileNotFoundException($"{modelPath}: no {DefaultName} beside it, nor in this folder. Name the model's tokenizer with -z.");
     }

@@ -66,6 +66,10 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
         HuggingFaceNames.Unpermute(permuted, destination, Config.HeadSize, Config.Dim);
     }
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name) =>
+        _files.Tensors[HuggingFaceNames.Of(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name)].Storage;
+
     /// <summary>Closes the files.</summary>
     public void Dispose() => _files.Dispose();
 

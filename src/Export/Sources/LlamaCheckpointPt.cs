@@ -55,6 +55,9 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
     public void Read(string name, Span<float> destination) =>
         _file.Read(Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name), destination);
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name) => Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name).Held;
+
     /// <summary>Closes the file.</summary>
     public void Dispose() => _file.Dispose();
 

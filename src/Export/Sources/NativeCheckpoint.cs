@@ -47,6 +47,11 @@ public sealed class NativeCheckpoint : ITensorSource, IDisposable
     public void Read(string name, Span<float> destination) =>
         _file.ReadFloats(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name, destination);
 
+    /// <inheritdoc/>
+    public TensorStorage StorageOf(string name) =>
+        _file.TryGet(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name, out var tensor) ? new(tensor.Dtype, tensor.ByteLength)
+        : throw new InvalidDataException($"{_file.Path}: has no tensor {name}.");
+
     /// <summary>Closes the file.</summary>
     public void Dispose() => _file.Dispose();
 

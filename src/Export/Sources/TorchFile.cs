@@ -1,4 +1,5 @@
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Export.Sources;
 

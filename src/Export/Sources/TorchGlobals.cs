@@ -1,4 +1,5 @@
 using System.Globalization;
+using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Export.Sources;
 

@@ -1,3 +1,5 @@
+using LlamaFullstack.Core;
+
 namespace LlamaFullstack.Export.Sources;
 
 /// <summary>Values that one or more tensors of a PyTorch file share: a flat array.</summary>
@@ -24,6 +26,9 @@ internal sealed class TorchTensor
 {
     // PyTorch's own limit.
     private const int MaxDimensions = 64;
+
+    /// <summary>Its type, and its size without what else its storage holds.</summary>
+    public TensorStorage Held => new($"{DType}", Length * DType.Size());
 
     /// <param name="storage">The values.</param>
     /// <param name="dtype">Their type.</param>

@@ -1,3 +1,4 @@
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
@@ -8,8 +9,9 @@ internal delegate void TensorReader(Span<float> destination);
 /// <summary>A tensor under the name that its file gives it.</summary>
 /// <param name="Path">The file that holds it.</param>
 /// <param name="Shape">Its dimensions.</param>
+/// <param name="Storage">How the file holds it.</param>
 /// <param name="Read">Copies its values.</param>
-internal sealed record ForeignTensor(string Path, IReadOnlyList<long> Shape, TensorReader Read);
+internal sealed record ForeignTensor(string Path, IReadOnlyList<long> Shape, TensorStorage Storage, TensorReader Read);
 
 /// <summary>The tensors of one or more files of safetensors or of torch.save, as if they were one file.</summary>
 internal sealed class WeightFiles : IDisposable
@@ -57,7 +59,7 @@ internal sealed class WeightFiles : IDisposable
     {
         _files.Add(file);
         foreach (var tensor in file.Tensors)
-            Add(tensor.Name, new ForeignTensor(file.Path, tensor.Shape, destination => file.ReadFloats(tensor.Name, destination)));
+            Add(tensor.Name, new ForeignTensor(file.Path, tensor.Shape, new(tensor.Dtype, tensor.ByteLength), destination => file.ReadFloats(tensor.Name, destination)));
     }
 
     private void AddTorch(TorchFile file)
@@ -69,7 +71,7 @@ internal sealed class WeightFiles : IDisposable
         {
             if (value is not TorchTensor tensor)
                 throw new InvalidDataException($"{file.Path}: {PlainText.Quote(name)} is not a tensor.");
-            Add(name, new ForeignTensor(file.Path, tensor.Shape, destination => file.Read(tensor, destination)));
+            Add(name, new ForeignTensor(file.Path, tensor.Shape, tensor.Held, destination => file.Read(tensor, destination)));
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Export.Sources;
 

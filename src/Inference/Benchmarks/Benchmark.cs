@@ -27,7 +27,8 @@ public static class Benchmark
             throw new ArgumentException($"{count} tokens from position {position} on: the model's context is {context}.");
 
         using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads });
-        using var memory = new ReadBandwidth(model.FirstWeight, model.WeightBytesPerToken, transformer.Threads);
+        // As much of the file as a token reads of its weights. (What a GGUF file's weights are converted to may be more than the file.)
+        using var memory = new ReadBandwidth(model.File.Pointer, Math.Min(model.WeightBytesPerToken, model.File.Length), transformer.Threads);
         var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);
         var prompt = Tokens(promptLength, model.Config.VocabSize);
 
@@ -60,7 +61,7 @@ public static class Benchmark
         }
         return new BenchmarkResult
         {
-            WeightType = model.Version == 2 ? "int8" : "fp32",
+            WeightType = model.WeightType,
             WeightBytesPerToken = model.WeightBytesPerToken,
             Threads = transformer.Threads,
             Kernels = transformer.Kernels.Name,

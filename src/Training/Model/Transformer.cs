@@ -60,6 +60,9 @@ public sealed class Transformer : nn.Module, ITensorSource
     /// <summary>The parameters by their names, which are those of <see cref="TensorNames"/>.</summary>
     public IReadOnlyDictionary<string, Parameter> Parameters => _byName;
 
+    /// <summary>Called in the backward pass with a layer's number as soon as the gradients of that layer and of all above it are complete.</summary>
+    internal Action<int>? BackwardReached { get; set; }
+
     /// <summary>Makes a model and gives it the weights of a source, such as a .bin file or a checkpoint.</summary>
     /// <param name="source">Where the weights come from.</param>
     /// <param name="placement">Where the model lies and in which precision it computes.</param>
@@ -149,7 +152,11 @@ public sealed class Transformer : nn.Module, ITensorSource
     {
         var h = dropout(_embedding.forward(tokens), _dropout, training);
         for (var layer = 0; layer < _layers.Count; layer++)
+        {
+            if (BackwardReached is { } reached && h.requires_grad)
+                h = BackwardMark.Apply(h, layer, reached);
             h = _layers[layer].Forward(h, layer, cache);
+        }
         return _norm.forward(h);
     }
 

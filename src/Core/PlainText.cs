@@ -1,9 +1,9 @@
 using System.Text;
 
-namespace LlamaFullstack.Export.Sources;
+namespace LlamaFullstack.Core;
 
 /// <summary>Text of a foreign file, made fit for one line of a message.</summary>
-internal static class PlainText
+public static class PlainText
 {
     private const int MaxLength = 80;
 

@@ -1,9 +1,7 @@
-using LlamaFullstack.Core;
-
-namespace LlamaFullstack.Export.Sources;
+namespace LlamaFullstack.Core;
 
 /// <summary>Holds what a file has against what its configuration says it must have.</summary>
-internal static class TensorCheck
+public static class TensorCheck
 {
     /// <summary>Makes sure that every tensor of the model is there in its right shape.</summary>
     /// <param name="path">The file, for the message.</param>

@@ -1,0 +1,54 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Export;
+
+namespace LlamaFullstack.Cli.Commands;
+
+/// <summary>llamafs inspect: what a file of any format holds, and what is wrong with it.</summary>
+internal static class InspectCommand
+{
+    public static Command Create()
+    {
+        var file = new Argument<string>("file") { Description = "Model file, checkpoint, GGUF file, folder of Hugging Face's, or tokenizer." };
+        var json = new Option<bool>("--json") { Description = "Print it as JSON." };
+        var command = new Command("inspect", "Show what a file holds: configuration, tensors, checksum; and what is wrong with it.") { file, json };
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(file)!, parsed.GetValue(json), cancellation)));
+        return command;
+    }
+
+    private static int Run(string path, bool asJson, CancellationToken cancellation)
+    {
+        Inspection found;
+        using (var bar = new ProgressBar($"inspect {path}"))
+            found = Inspection.Of(path, new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
+        if (asJson)
+            Console.WriteLine(JsonSerializer.Serialize(found, ExportJsonContext.Default.Inspection));
+        else
+            Print(found);
+        foreach (var problem in asJson ? [] : found.Problems)
+            Console.Error.WriteLine(problem);
+        return found.Problems.Count == 0 ? 0 : 1;
+    }
+
+    private static void Print(Inspection found)
+    {
+        Write($"{found.Path}: {found.Format ?? "not readable"}, {found.Bytes:N0} bytes");
+        if (found.Sha256 is not null)
+            Write($"sha256 {found.Sha256}");
+        if (found.Config is { } c)
+        {
+            Write($"dim {c.Dim}, hidden_dim {c.HiddenDim}, n_layers {c.NLayers}, n_heads {c.NHeads}, n_kv_heads {c.NKvHeads}, vocab_size {c.VocabSize}, max_seq_len {c.MaxSeqLen}");
+            Write($"rope_theta {c.RopeTheta}, norm_eps {c.NormEps}{(c.RopeScaling is { } scaling ? $", rope_scaling {scaling.Kind} {scaling.Factor}" : "")}, {(found.SharedClassifier ? "shared" : "own")} classifier");
+            Write($"{found.Tensors.Sum(tensor => tensor.Shape.Aggregate(1L, (product, dimension) => product * dimension)):N0} parameters in {found.Tensors.Count} tensors");
+        }
+        foreach (var (key, value) in found.Metadata)
+            Write($"{key} = {value}");
+        var width = found.Tensors.Select(tensor => tensor.Name.Length).DefaultIfEmpty().Max();
+        foreach (var tensor in found.Tensors)
+            Write($"{tensor.Name.PadRight(width)}  {$"({string.Join(", ", tensor.Shape)})",-16} {tensor.Type,-8} {tensor.Bytes,14:N0} bytes  largest {tensor.Largest:0.000000}");
+    }
+
+    private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+}

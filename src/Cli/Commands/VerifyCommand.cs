@@ -1,0 +1,124 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core.Tokenization;
+using LlamaFullstack.Export;
+using LlamaFullstack.Inference;
+using LlamaFullstack.Run;
+
+namespace LlamaFullstack.Cli.Commands;
+
+/// <summary>llamafs verify: whether two models of any format have the same weights, and tell the same story.</summary>
+internal static class VerifyCommand
+{
+    private const int Different = 1;
+
+    public static Command Create()
+    {
+        var a = new Argument<string>("a") { Description = "A model of any format." };
+        var b = new Argument<string>("b") { Description = "Another." };
+        var tolerance = Options.Create("--tolerance", "Largest difference of a weight that still counts as the same.", 0f);
+        var tokens = Options.Create("--tokens", "Compare also so many tokens, each the likeliest one, from the beginning of a text.", 0);
+        var json = new Option<bool>("--json") { Description = "Print the differences as JSON." };
+        var command = new Command("verify", "Compare two models: exit code 0 where they are the same, 1 where they differ.") { a, b, tolerance, tokens, json };
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(a)!, parsed.GetValue(b)!,
+            parsed.GetValue(tolerance), parsed.GetValue(tokens), parsed.GetValue(json), cancellation)));
+        return command;
+    }
+
+    private static int Run(string a, string b, float tolerance, int tokens, bool json, CancellationToken cancellation)
+    {
+        if (!(tolerance >= 0))
+            throw new UsageException($"--tolerance {tolerance}: expected a number of at least 0.");
+        if (tokens < 0)
+            throw new UsageException($"--tokens {tokens}: expected a number of at least 0.");
+        using var sourceOfA = ModelSource.Open(a);
+        using var sourceOfB = ModelSource.Open(b);
+        Verification found;
+        using (var bar = new ProgressBar($"verify {a}"))
+            found = Verification.Of(sourceOfA, sourceOfB, new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
+        if (json)
+            Console.WriteLine(JsonSerializer.Serialize(found, ExportJsonContext.Default.Verification));
+        else
+            Print(found, tolerance);
+        var isSame = found.IsWithin(tolerance);
+        if (tokens > 0)
+            isSame &= TellTheSame(GreedyTokens(sourceOfA, tokens, cancellation), GreedyTokens(sourceOfB, tokens, cancellation), quiet: json);
+        return isSame ? 0 : Different;
+    }
+
+    private static void Print(Verification found, float tolerance)
+    {
+        foreach (var difference in found.Shape)
+            Write($"{difference}");
+        var width = found.Tensors.Select(tensor => tensor.Name.Length).DefaultIfEmpty().Max();
+        foreach (var tensor in found.Tensors.Where(tensor => tensor.Difference > 0))
+            Write($"{tensor.Name.PadRight(width)}  largest difference {tensor.Difference:G6} at ({tensor.Row}, {tensor.Column}): {tensor.A:G9}, {tensor.B:G9}");
+        if (found.Tensors.Count == 0)
+            Write($"different: the models' shapes are");
+        else if (found.Worst!.Difference == 0)
+            Write($"the same weights in all {found.Tensors.Count} tensors");
+        else
+            Write($"{(found.Worst.Difference <= tolerance ? "the same within the tolerance" : "different weights")}: largest difference {found.Worst.Difference:G6}, in {found.Worst.Name}");
+    }
+
+    // From the mark of the beginning; a mark that ends a text ends this, too.
+    private static List<int> GreedyTokens(ModelSource source, int count, CancellationToken cancellation)
+    {
+        using var file = new RunnableFile(source, cancellation);
+        using var model = LlamaModel.Open(file.Path);
+        using var transformer = new Transformer(model);
+        var ids = new List<int>();
+        var next = Vocabulary.Bos;
+        for (var pos = 0; pos < Math.Min(count, model.Config.MaxSeqLen); pos++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var logits = transformer.Forward(next, pos);
+            next = 0;
+            for (var id = 1; id < logits.Length; id++)
+                if (logits[id] > logits[next])
+                    next = id;
+            ids.Add(next);
+            if (next is Vocabulary.Bos or Vocabulary.Eos)
+                break;
+        }
+        return ids;
+    }
+
+    private static bool TellTheSame(List<int> a, List<int> b, bool quiet)
+    {
+        var shared = a.Zip(b).TakeWhile(pair => pair.First == pair.Second).Count();
+        var isSame = shared == a.Count && shared == b.Count;
+        if (!quiet)
+            Write($"{(isSame ? $"the same {shared} tokens" : $"the same {shared} tokens, then {Name(a, shared)} and {Name(b, shared)}")}");
+        return isSame;
+    }
+
+    private static string Name(List<int> ids, int index) => index < ids.Count ? ids[index].ToString(CultureInfo.InvariantCulture) : "the end";
+
+    private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>A file of a model that the engine opens: its own, or a temporary one of version 1, deleted afterwards.</summary>
+    private sealed class RunnableFile : IDisposable
+    {
+        private readonly string? _temporary;
+
+        public RunnableFile(ModelSource source, CancellationToken cancellation)
+        {
+            Path = source.Path;
+            if (source.Tensors is ModelBinFile or GgufModel)
+                return;
+            Path = _temporary = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"llamafs-verify-{Guid.NewGuid():N}.bin");
+            ModelBinWriter.Write(Path, source.Tensors, version: 1, cancellation: cancellation);
+        }
+
+        public string Path { get; }
+
+        public void Dispose()
+        {
+            if (_temporary is not null)
+                File.Delete(_temporary);
+        }
+    }
+}
