@@ -1,4 +1,3 @@
-using LlamaFullstack.Core;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference;
