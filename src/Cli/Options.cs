@@ -30,6 +30,23 @@ internal static class Options
         return option;
     }
 
+    /// <summary>Refuses values out of range where they are parsed, in the option's name.</summary>
+    /// <param name="option">An option of numbers.</param>
+    /// <param name="accepts">Whether a value is in range.</param>
+    /// <param name="expected">What is, such as "1 or more".</param>
+    public static Option<T> Where<T>(this Option<T> option, Func<T, bool> accepts, string expected)
+    {
+        var parse = option.CustomParser!;
+        option.CustomParser = result =>
+        {
+            var value = parse(result);
+            if (!result.Errors.Any() && !accepts(value!))
+                result.AddError($"{option.Name} {result.Tokens[0].Value}: expected {expected}.");
+            return value;
+        };
+        return option;
+    }
+
     private static Func<ArgumentResult, string, T>? Parser<T>()
     {
         var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Downloading;
 using LlamaFullstack.Data.Tokens;
 
@@ -11,5 +12,6 @@ namespace LlamaFullstack.Data;
     RespectRequiredConstructorParameters = true,
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(TokenManifest))]
+[JsonSerializable(typeof(DatasetSource))]
 [JsonSerializable(typeof(RemoteFile))]
 internal sealed partial class DataJsonContext : JsonSerializerContext;

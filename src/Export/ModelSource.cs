@@ -55,7 +55,7 @@ public sealed class ModelSource : IDisposable
         using (var file = MappedFile.Open(path))
         {
             isTorch = TorchFile.Recognises(file);
-            isSafetensors = IsSafetensors(file);
+            isSafetensors = IsSafetensors(file) || path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase); // one that is damaged says so itself
             isGguf = GgufFile.Recognises(file);
         }
         if (isTorch)

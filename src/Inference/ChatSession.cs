@@ -79,7 +79,7 @@ public sealed class ChatSession
         while (Position < ContextLength)
         {
             cancellation.ThrowIfCancellationRequested();
-            token = _sampler.Sample(_transformer.Forward(token, Position++));
+            token = _sampler.Sample(Sampler.RequireChoice(_transformer.Forward(token, Position++)));
             if (token is Vocabulary.Eos or Vocabulary.Bos)
             {
                 if (Position < ContextLength)

@@ -5,6 +5,9 @@ namespace LlamaFullstack.Inference;
 /// <summary>How to run a model; none of it changes a float32 result beyond rounding, and threads change nothing at all.</summary>
 public sealed record EngineOptions
 {
+    /// <summary>Threads at most.</summary>
+    public const int MaxThreads = 1024;
+
     private readonly int? _threads;
 
     /// <summary>Threads to run on; null chooses by the model's size and the processor's cores.</summary>
@@ -12,9 +15,9 @@ public sealed record EngineOptions
     public int? Threads
     {
         get => _threads;
-        init => _threads = value is null or (>= 1 and <= 1024)
+        init => _threads = value is null or (>= 1 and <= MaxThreads)
             ? value
-            : throw new ArgumentOutOfRangeException(nameof(Threads), $"{value} threads: must be between 1 and 1024.");
+            : throw new ArgumentOutOfRangeException(nameof(Threads), $"{value} threads: must be between 1 and {MaxThreads}.");
     }
 
     /// <summary>The kernels to use; null for what the processor does best, or what <see cref="KernelSets.Variable"/> says.</summary>

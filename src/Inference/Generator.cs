@@ -92,7 +92,7 @@ public sealed class Generator
         for (var pos = known; pos < steps; pos++)
         {
             cancellation.ThrowIfCancellationRequested();
-            token = _sampler.Sample(_transformer.Forward(token, pos));
+            token = _sampler.Sample(Sampler.RequireChoice(_transformer.Forward(token, pos)));
             CountSteps(1);
             if (token is Vocabulary.Bos or Vocabulary.Eos)
                 yield break;

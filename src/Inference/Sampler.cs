@@ -46,12 +46,14 @@ public sealed class Sampler
     /// <summary>Chooses the next token.</summary>
     /// <param name="logits">(vocab_size); not changed.</param>
     /// <exception cref="ArgumentException">There are more or fewer logits than the vocabulary has tokens.</exception>
-    /// <exception cref="InvalidDataException">A logit is NaN, or all are infinite: the model's weights are damaged.</exception>
+    /// <exception cref="InvalidDataException">A logit is NaN, or the largest is infinite: the model's weights are damaged.</exception>
     public int Sample(ReadOnlySpan<float> logits)
     {
         if (logits.Length != _probabilities.Length)
             throw new ArgumentException($"{logits.Length} logits for a vocabulary of {_probabilities.Length}.", nameof(logits));
         var likeliest = ArgMax(logits);
+        if (!float.IsFinite(logits[likeliest]))
+            throw NotAModels();
         if (Temperature == 0)
             return likeliest;
 
@@ -78,7 +80,7 @@ public sealed class Sampler
         int index;
         fixed (float* p = logits)
             index = _kernels.ArgMax(p, logits.Length);
-        return index >= 0 ? index : throw NotNumbers();
+        return index >= 0 ? index : throw NotAModels();
     }
 
     /// <summary>p[i] = exp(logits[i] / T − max) / Σ, summed from the first token to the last.</summary>
@@ -89,7 +91,7 @@ public sealed class Sampler
         for (var i = 0; i < p.Length; i++)
             sum += p[i] = MathF.Exp(logits[i] / Temperature - max);
         if (float.IsNaN(sum))
-            throw NotNumbers();
+            throw NotAModels();
         for (var i = 0; i < p.Length; i++)
             p[i] /= sum;
     }
@@ -170,6 +172,11 @@ public sealed class Sampler
         }
     }
 
-    private static InvalidDataException NotNumbers() =>
-        new("the model's logits are not numbers (NaN): its weights are damaged, or training diverged. Export or download it again.");
+    /// <summary>Passes logits on unless all are the same: weights of zeros give that, and weights so large that sums overflow.</summary>
+    /// <exception cref="InvalidDataException">All are the same.</exception>
+    internal static ReadOnlySpan<float> RequireChoice(ReadOnlySpan<float> logits) =>
+        logits.Length == 1 || logits.ContainsAnyExcept(logits[0]) ? logits : throw NotAModels(); // ends at the second logit of a sound model
+
+    private static InvalidDataException NotAModels() =>
+        new("the model's logits are all the same, infinite or not numbers (NaN): its weights are damaged, or training diverged. Export or download it again.");
 }

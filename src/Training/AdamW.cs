@@ -1,3 +1,4 @@
+using LlamaFullstack.Training.Native;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -51,19 +52,14 @@ public sealed class AdamW : IDisposable
     {
         using var noGrad = no_grad();
         Steps++;
-        var correction1 = 1 - Math.Pow(_beta1, Steps);
-        var correction2 = Math.Sqrt(1 - Math.Pow(_beta2, Steps));
-        foreach (var slot in _slots)
+        if (TorchOperators.IsAvailable)
         {
-            using var scope = NewDisposeScope();
-            if (slot.Parameter.grad is not { } gradient)
-                continue;
-            if (slot.Decays)
-                slot.Parameter.mul_(1 - learningRate * _weightDecay);
-            slot.Mean.mul_(_beta1).add_(gradient, alpha: 1 - _beta1);
-            slot.Square.mul_(_beta2).addcmul_(gradient, gradient, value: 1 - _beta2);
-            var deviation = slot.Square.sqrt().div_(correction2).add_(Epsilon);
-            slot.Parameter.addcdiv_(slot.Mean, deviation, value: -learningRate / correction1);
+            StepFused(learningRate, decays: true);
+            StepFused(learningRate, decays: false);
+        }
+        else
+        {
+            StepPlain(learningRate);
         }
     }
 
@@ -85,6 +81,53 @@ public sealed class AdamW : IDisposable
         {
             slot.Mean.Dispose();
             slot.Square.Dispose();
+        }
+    }
+
+    /// <summary>One pass over each tensor's memory: libtorch's kernel.</summary>
+    private unsafe void StepFused(double learningRate, bool decays)
+    {
+        var slots = _slots.Where(slot => slot.Decays == decays && slot.Parameter.grad is not null).ToList();
+        if (slots.Count == 0)
+            return;
+        using var scope = NewDisposeScope();
+        var step = full(1, (float)Steps, device: slots[0].Parameter.device).squeeze(); // the kernel reads it from a tensor
+        // _fused_adamw_(Tensor[] self, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] max_exp_avg_sqs, Tensor[] state_steps, *,
+        // float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale, Tensor? found_inf)
+        var stack = stackalloc ulong[]
+        {
+            TorchOperators.ListSlot([.. slots.Select(slot => slot.Parameter)]),
+            TorchOperators.ListSlot([.. slots.Select(slot => slot.Parameter.grad!)]),
+            TorchOperators.ListSlot([.. slots.Select(slot => slot.Mean)]),
+            TorchOperators.ListSlot([.. slots.Select(slot => slot.Square)]),
+            TorchOperators.ListSlot([]),
+            TorchOperators.ListSlot([.. slots.Select(_ => step)]),
+            TorchOperators.Slot(learningRate),
+            TorchOperators.Slot(_beta1),
+            TorchOperators.Slot(_beta2),
+            TorchOperators.Slot(decays ? _weightDecay : 0),
+            TorchOperators.Slot(Epsilon),
+            0, 0, 0, 0,
+        };
+        TorchOperators.Check(TorchOperators.TryCall("aten::_fused_adamw_"u8, stack), "an update of the weights");
+    }
+
+    /// <summary>The formula, operation by operation: the reference, and what runs where libtorch's C interface is missing.</summary>
+    internal void StepPlain(double learningRate)
+    {
+        var correction1 = 1 - Math.Pow(_beta1, Steps);
+        var correction2 = Math.Sqrt(1 - Math.Pow(_beta2, Steps));
+        foreach (var slot in _slots)
+        {
+            using var scope = NewDisposeScope();
+            if (slot.Parameter.grad is not { } gradient)
+                continue;
+            if (slot.Decays)
+                slot.Parameter.mul_(1 - learningRate * _weightDecay);
+            slot.Mean.mul_(_beta1).add_(gradient, alpha: 1 - _beta1);
+            slot.Square.mul_(_beta2).addcmul_(gradient, gradient, value: 1 - _beta2);
+            var deviation = slot.Square.sqrt().div_(correction2).add_(Epsilon);
+            slot.Parameter.addcdiv_(slot.Mean, deviation, value: -learningRate / correction1);
         }
     }
 

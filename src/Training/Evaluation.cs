@@ -1,4 +1,5 @@
 using LlamaFullstack.Data.Loading;
+using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -14,10 +15,11 @@ internal static class Evaluation
     /// <summary>Evaluates without dropout and without gradients; the model and torch's generator are left as they were.</summary>
     /// <param name="model">The model.</param>
     /// <param name="loader">The split, with <see cref="Seed"/>; read from its beginning.</param>
-    /// <param name="batches">How many batches to take.</param>
+    /// <param name="batches">How many batches to take, over all ranks.</param>
     /// <param name="device">Where the model lies.</param>
-    /// <param name="cancellation">Stops between batches.</param>
-    public static double MeanLoss(Transformer model, BatchLoader loader, int batches, Device device, CancellationToken cancellation)
+    /// <param name="ranks">Who shares the batches: each rank takes every Size-th.</param>
+    /// <param name="cancellation">Stops between batches, on all ranks if on any.</param>
+    public static double MeanLoss(Transformer model, BatchLoader loader, int batches, Device device, ProcessGroup ranks, CancellationToken cancellation)
     {
         using var noGrad = no_grad();
         model.eval();
@@ -25,14 +27,15 @@ internal static class Evaluation
         {
             loader.Seek(0);
             var sum = 0.0;
-            for (var i = 0; i < batches; i++)
+            for (var i = ranks.Rank; i < batches && !cancellation.IsCancellationRequested; i += ranks.Size)
             {
-                cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
                 var (tokens, targets) = loader.Next().ToTensors(loader.BatchSize, device);
                 sum += model.Loss(tokens, targets).ToDouble();
             }
-            return sum / batches;
+            if (ranks.AnyStops(cancellation))
+                throw new OperationCanceledException(cancellation);
+            return ranks.Sum(sum, cancellation) / batches;
         }
         finally
         {

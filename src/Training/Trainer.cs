@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using LlamaFullstack.Core;
+using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -18,11 +19,14 @@ public sealed class Trainer : IDisposable
 {
     private readonly TrainingConfig _config;
     private readonly IProgress<TrainingEvent>? _progress;
+    private readonly ProcessGroup _ranks;
     private readonly ModelPlacement _placement;
     private readonly Transformer _model;
     private readonly AdamW _optimizer;
+    private readonly GradientBuckets? _sharedGradients; // where several ranks train
     private readonly TrainingData _data;
     private readonly RunFolder _folder;
+    private readonly int _microBatches; // of this rank in an update
 
     private long _iteration; // updates made
     private double _bestValLoss = 1e9;
@@ -32,24 +36,29 @@ public sealed class Trainer : IDisposable
 
     /// <summary>Opens the data and makes the model, or takes both up where the checkpoint left them.</summary>
     /// <param name="config">A sound configuration; see <see cref="TrainingConfig.FindProblem"/>.</param>
-    /// <param name="progress">Told of everything that happens.</param>
+    /// <param name="progress">Told of everything that happens; of several ranks, by the first alone.</param>
+    /// <param name="ranks">The processes that train this model together; this one alone where it is null.</param>
     /// <exception cref="ArgumentException">The configuration is not sound.</exception>
     /// <exception cref="InvalidDataException">Data are missing or damaged, or the checkpoint does not fit; the message says what to do.</exception>
     /// <exception cref="IOException">A file cannot be read or written.</exception>
-    public Trainer(TrainingConfig config, IProgress<TrainingEvent>? progress = null)
+    public Trainer(TrainingConfig config, IProgress<TrainingEvent>? progress = null, ProcessGroup? ranks = null)
     {
         if (config.FindProblem() is { } problem)
             throw new ArgumentException(problem);
         _config = config;
-        _progress = progress;
-        _placement = ModelPlacement.Choose(config.Device, config.Dtype);
+        _ranks = ranks ?? ProcessGroup.Alone;
+        _microBatches = MicroBatchesOfEachRank();
+        _progress = _ranks.IsFirst ? progress : null;
+        _placement = ModelPlacement.Choose(_ranks.DeviceFor(config.Device), config.Dtype);
         _folder = new RunFolder(config);
-        _data = new TrainingData(config);
+        _data = new TrainingData(config, _ranks);
         try
         {
             manual_seed(config.Seed);
             _model = new Transformer(config.Model, _placement, config.Dropout);
             _optimizer = new AdamW(_model.Parameters, config.WeightDecay, config.Beta1, config.Beta2);
+            if (_ranks.Size > 1)
+                _sharedGradients = new GradientBuckets(_model, _ranks);
             if (config.InitFrom == "resume")
                 Resume();
             else
@@ -69,7 +78,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="InvalidDataException">The loss is not a number any more.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        if (_folder.Begin() is { } note)
+        foreach (var note in _ranks.IsFirst ? _folder.Begin() : [])
             _progress?.Report(new NoteEvent(note));
         try
         {
@@ -80,8 +89,9 @@ public sealed class Trainer : IDisposable
                     EvaluateAndSave(last, cancellation);
                 if (last)
                     return;
-                cancellation.ThrowIfCancellationRequested();
-                Update();
+                if (_ranks.AnyStops(cancellation))
+                    throw new OperationCanceledException(cancellation);
+                Update(cancellation);
                 _iteration++;
                 _updates++;
             }
@@ -97,39 +107,45 @@ public sealed class Trainer : IDisposable
     public void Dispose()
     {
         _data.Dispose();
+        _sharedGradients?.Dispose();
         _optimizer?.Dispose(); // null where the constructor was not finished
         _model?.Dispose();
     }
 
-    /// <summary>One update: the gradient of several micro-batches, clipped, then a step of the optimizer.</summary>
-    private void Update()
+    /// <summary>One update: the gradient of several micro-batches, over all ranks, clipped, then a step of the optimizer.</summary>
+    private void Update(CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         var clock = Stopwatch.GetTimestamp();
         SeedDropout();
+        _sharedGradients?.Clear();
         var sum = zeros(1, device: _placement.Device);
-        for (var micro = 0; micro < _config.GradientAccumulationSteps; micro++)
+        for (var micro = 1; micro <= _microBatches; micro++)
         {
             using var microScope = NewDisposeScope();
             var (tokens, targets) = _data.Next().ToTensors(_config.BatchSize, _placement.Device);
             var loss = _model.Loss(tokens, targets) / _config.GradientAccumulationSteps;
-            loss.backward();
+            if (_sharedGradients is not null && micro == _microBatches)
+                _sharedGradients.BackwardAndSum(loss, cancellation);
+            else
+                loss.backward();
             sum.add_(loss.detach());
         }
+        var meanLoss = _ranks.Sum(sum.ToDouble(), cancellation);
         var norm = _optimizer.ClipGradients(_config.GradClip > 0 ? _config.GradClip : double.PositiveInfinity);
-        StopIfDiverged("loss", sum.ToDouble()); // before the step, so that the weights, and what is saved of them, stay sound
+        StopIfDiverged("loss", meanLoss); // before the step, so that the weights, and what is saved of them, stay sound
         StopIfDiverged("gradient norm", norm);
         var learningRate = _config.Schedule.At(_iteration);
         _optimizer.Step(learningRate);
         _optimizer.ZeroGradients();
         if (_iteration % _config.LogInterval == 0)
-            Report(sum.ToDouble(), learningRate, Stopwatch.GetElapsedTime(clock));
+            Report(meanLoss, learningRate, Stopwatch.GetElapsedTime(clock));
     }
 
     private void EvaluateAndSave(bool last, CancellationToken cancellation)
     {
-        var train = Evaluation.MeanLoss(_model, _data.EvalTrain, _config.EvalIters, _placement.Device, cancellation);
-        var val = Evaluation.MeanLoss(_model, _data.EvalVal, _config.EvalIters, _placement.Device, cancellation);
+        var train = Evaluation.MeanLoss(_model, _data.EvalTrain, _config.EvalIters, _placement.Device, _ranks, cancellation);
+        var val = Evaluation.MeanLoss(_model, _data.EvalVal, _config.EvalIters, _placement.Device, _ranks, cancellation);
         _progress?.Report(new EvalEvent(_iteration, train, val));
         StopIfDiverged("training loss", train);
         StopIfDiverged("validation loss", val);
@@ -148,9 +164,14 @@ public sealed class Trainer : IDisposable
         if (_iteration == 0 || (_iteration == _savedIteration && !isBest))
             return;
         _progress?.Report(new CheckpointEvent(_iteration, _config.OutDir));
-        _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _data.Position, _config.Seed), isBest);
+        if (_ranks.IsFirst)
+            _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _data.Position, _config.Seed), isBest);
         _savedIteration = _iteration;
     }
+
+    private int MicroBatchesOfEachRank() =>
+        _config.GradientAccumulationSteps % _ranks.Size == 0 ? _config.GradientAccumulationSteps / _ranks.Size : throw new ArgumentException(
+            $"--gradient_accumulation_steps {_config.GradientAccumulationSteps}: must be a multiple of the {_ranks.Size} processes, which share the micro-batches of an update.");
 
     private void Resume()
     {
@@ -168,9 +189,9 @@ public sealed class Trainer : IDisposable
         _data.Start(checkpoint.State.DataPosition);
     }
 
-    // The numbers that dropout draws depend on the seed and the update alone, so that a run that is resumed draws the same.
+    // The numbers that dropout draws depend on the seed, the update and the rank alone, so that a run that is resumed draws the same.
     // The odd factor gives each update another value in the low 32 bits, which are all that torch's generator on the CPU uses.
-    private void SeedDropout() => manual_seed(unchecked(_config.Seed + (_iteration + 1) * (long)0x9e3779b97f4a7c15));
+    private void SeedDropout() => manual_seed(unchecked(_config.Seed + (_iteration + 1) * (long)0x9e3779b97f4a7c15 + _ranks.Rank * 0x632be5ab));
 
     private void Report(double loss, double learningRate, TimeSpan elapsed)
     {
@@ -195,9 +216,9 @@ public sealed class Trainer : IDisposable
     {
         void Note(string text) => _progress?.Report(new NoteEvent(text));
         Note(_config.InitFrom == "resume" ? $"Resuming training from {_config.OutDir} at update {_iteration}" : "Initializing a new model from scratch");
-        Note($"training on {_placement}");
+        Note($"training on {_placement}{(_ranks.Size > 1 ? $", {_ranks.Description}" : "")}");
         Note($"tokens per iteration will be: {_config.TokensPerIteration:N0}");
-        Note($"breaks down as: {_config.GradientAccumulationSteps} grad accum steps * 1 processes * {_config.BatchSize} batch size * {_config.MaxSeqLen} max seq len");
+        Note($"breaks down as: {_microBatches} grad accum steps * {_ranks.Size} processes * {_config.BatchSize} batch size * {_config.MaxSeqLen} max seq len");
         Note(string.Create(CultureInfo.InvariantCulture,
             $"one pass over the training split is {(double)_data.ChunksInPass / (_config.GradientAccumulationSteps * _config.BatchSize):F1} updates"));
         foreach (var decayed in (bool[])[true, false])

@@ -1,11 +1,11 @@
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Loading;
 using LlamaFullstack.Data.Tokens;
+using LlamaFullstack.Training.Distributed;
 
 namespace LlamaFullstack.Training;
 
 /// <summary>Both splits of a run's dataset: batches to learn from, the next one always read ahead, and the batches to evaluate on.</summary>
-/// <remarks>Shard 0 is the validation split and the others are the training split, as in llama2.c.</remarks>
 internal sealed class TrainingData : IDisposable
 {
     private readonly BatchLoader _train;
@@ -13,21 +13,24 @@ internal sealed class TrainingData : IDisposable
 
     /// <summary>Opens the shards that a configuration names.</summary>
     /// <exception cref="InvalidDataException">There are none, or too few; the message says which command makes them.</exception>
-    public TrainingData(TrainingConfig config)
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="ranks">Each rank reads other sequences, of both splits.</param>
+    public TrainingData(TrainingConfig config, ProcessGroup ranks)
     {
         var folder = new DataFolder(config.DataDir, config.Dataset);
-        var shards = folder.TokenShards(config.DataVocabSize);
-        if (shards.Count == 0)
-            throw new InvalidDataException(
-                $"{folder.Tokens(config.DataVocabSize)}: no pretokenised shards. Make them: {Commands(folder, config.DataVocabSize)}");
-        if (shards.Count == 1)
-            throw new InvalidDataException(
-                $"{shards[0]}: the only shard, but training needs two: the first one validates and the others train. Add a shard of stories to {folder.Stories} and pretokenise it.");
-        TokenManifest.Read(folder.Tokens(config.DataVocabSize))?.Check(folder.Tokens(config.DataVocabSize), folder.TokenizerModel(config.DataVocabSize));
-        BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed);
-        _train = Open([.. shards.Skip(1)], config.Seed);
-        EvalTrain = Open([.. shards.Skip(1)], Evaluation.Seed);
-        EvalVal = Open([shards[0]], Evaluation.Seed);
+        var splits = TokenSplits.Find(folder, config.DataVocabSize);
+        BatchLoader Open(IReadOnlyList<string> paths, long seed) => new(paths, config.BatchSize, config.MaxSeqLen, config.VocabSize, seed, ranks.Rank, ranks.Size);
+        try
+        {
+            _train = Open(splits.Train, config.Seed);
+            EvalTrain = Open(splits.Train, Evaluation.Seed);
+            EvalVal = Open(splits.Validation, Evaluation.Seed);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>The training split, for evaluation.</summary>
@@ -64,19 +67,8 @@ internal sealed class TrainingData : IDisposable
     {
         // The shards must stay mapped until nobody reads them; what the reader found is of no use to anyone now.
         _ahead?.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).Wait();
-        _train.Dispose();
-        EvalTrain.Dispose();
-        EvalVal.Dispose();
-    }
-
-    private static string Commands(DataFolder folder, int vocabSize)
-    {
-        var commands = new List<string>();
-        if (folder.StoryShards().Count == 0)
-            commands.Add(folder.StoriesCommand);
-        if (vocabSize != 0 && !File.Exists(folder.TokenizerModel(vocabSize)))
-            commands.Add(folder.VocabularyCommand(vocabSize));
-        commands.Add(folder.PretokenizeCommand(vocabSize));
-        return string.Join(", then ", commands);
+        _train?.Dispose();      // null where the constructor failed half-way
+        EvalTrain?.Dispose();
+        EvalVal?.Dispose();
     }
 }

@@ -26,7 +26,7 @@ public static class TrainingOptions
         new("always_save_checkpoint", "Files", "Save after every evaluation, not only after the best one so far.", "False", (c, v) => c with { AlwaysSaveCheckpoint = Bool(v) }),
 
         new("data_dir", "Data", "Folder of the datasets.", "data", (c, v) => c with { DataDir = v }),
-        new("dataset", "Data", "Which dataset: tinystories, sample, or a folder in data_dir.", "tinystories", (c, v) => c with { Dataset = v }),
+        new("dataset", "Data", "Which dataset, as for data pretokenize: tinystories, tinystories-v2, sample, a path, or the name of one used before.", "tinystories", (c, v) => c with { Dataset = v }),
         new("batch_size", "Data", "Sequences in a micro-batch.", "128", (c, v) => c with { BatchSize = Int(v) }),
         new("max_seq_len", "Data", "Tokens in a sequence.", "256", (c, v) => c with { MaxSeqLen = Int(v) }),
         new("vocab_source", "Data", "llama2 or custom.", "custom if vocab_size is not 32000", (c, v) => c with { VocabSource = v }),
@@ -102,7 +102,7 @@ public static class TrainingOptions
             if (preset is not null)
                 config = config.WithPreset(preset);
             if (configFile is not null)
-                config = config.WithJson(File.ReadAllText(configFile), configFile);
+                config = config.WithJson(ReadConfig(configFile), configFile);
             return values.Aggregate(config, (so, value) => so.With(value.Name, value.Value));
         }
         var config = Layered(new TrainingConfig());
@@ -113,6 +113,11 @@ public static class TrainingOptions
         }
         return config.FindProblem() is { } problem ? throw new ArgumentException(problem) : config;
     }
+
+    private static string ReadConfig(string path) =>
+        File.Exists(path) ? File.ReadAllText(path)
+        : Directory.Exists(path) ? throw new IOException($"--config {path}: is a folder, expected a JSON file of options.")
+        : throw new FileNotFoundException($"--config {path}: no such file.");
 
     /// <summary>Takes over a preset.</summary>
     /// <exception cref="ArgumentException">There is no such preset.</exception>
@@ -125,7 +130,8 @@ public static class TrainingOptions
     /// <param name="config">What is overridden.</param>
     /// <param name="json">Such as <c>{ "dim": 64, "decay_lr": false }</c>.</param>
     /// <param name="where">The file that it comes from; begins the message.</param>
-    /// <exception cref="InvalidDataException">It is not a JSON object, names an unknown option, or a value cannot be read.</exception>
+    /// <exception cref="InvalidDataException">It is not a JSON object.</exception>
+    /// <exception cref="ArgumentException">It names an unknown option, or a value cannot be read.</exception>
     public static TrainingConfig WithJson(this TrainingConfig config, string json, string where)
     {
         try
@@ -137,9 +143,13 @@ public static class TrainingOptions
                 config = config.With(property.Name, property.Value.ToString());
             return config;
         }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        catch (JsonException e)
         {
-            throw new InvalidDataException($"{where}: {e.Message}", e);
+            throw new InvalidDataException($"{where}: not valid JSON in line {e.LineNumber + 1}; expected an object of options, such as {{ \"dim\": 288 }}.", e);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ArgumentException($"{where}: {e.Message}", e);
         }
     }
 

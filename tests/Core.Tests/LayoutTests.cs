@@ -10,9 +10,11 @@ public class LayoutTests
         { "Core", [], [] },
         { "Data", ["Core"], [] },
         { "Inference", ["Core"], [] },
+        { "MLTokenizers", ["Core"], ["Microsoft.ML.Tokenizers"] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
-        { "Cli", ["Core", "Data", "Training", "Export", "Inference"], ["System.CommandLine"] },
+        { "Run", ["Core", "Inference"], [] },
+        { "Cli", ["Core", "Data", "Training", "Export", "Inference", "Run"], ["System.CommandLine"] },
     };
 
     [Theory]

@@ -96,6 +96,51 @@ public class RunTests
         Llamafs.Run("run", "@nowhere.bin").AssertFails(1, "@nowhere.bin: no such file.");
     }
 
+    [Theory]
+    [InlineData("--temperature nan: expected a number. See llamafs run --help.", "-t", "nan")]
+    [InlineData("--threads 0: expected 1 to 1024. See llamafs run --help.", "-j", "0")]
+    [InlineData("--mode talk: expected generate or chat. See llamafs run --help.", "--mode=talk")]
+    [InlineData("-t: needs a value after it. See llamafs run --help.", "-t", "0", "-t")]
+    [InlineData("other.bin: not known here; the model is ", "other.bin")]
+    public void Run_AWrongValue_IsNamedWithItsOption(string message, params string[] args) =>
+        Llamafs.Run(["run", Model, "-z", Tok512, .. args]).AssertFails(2, message);
+
+    [Theory]
+    [InlineData(0f)]
+    [InlineData(1e38f)]
+    public void Run_AModelWhoseWeightsAreAllTheSame_IsRefusedByName(float weight)
+    {
+        const int HeaderLength = 7 * sizeof(int);
+        using var folder = new TempFolder();
+        var bytes = File.ReadAllBytes(Model);
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes.AsSpan(HeaderLength)).Fill(weight);
+        var path = folder.Write("same.bin", bytes);
+        Llamafs.Run("run", path, "-z", Tok512, "-t", "0").AssertFails(1, $"{path}: the model's logits are all the same, infinite or not numbers");
+    }
+
+    [Fact]
+    public void Run_ACheckpoint_PointsToExport()
+    {
+        using var folder = new TempFolder();
+        var path = folder.Write("ckpt.safetensors", [1, 2]);
+        Llamafs.Run("run", path).AssertFails(1, $"{path}: a checkpoint, not a model file. Make one of it: llamafs export model.bin --checkpoint {path}");
+        Llamafs.Run("export", folder.File("m.bin"), "--checkpoint", path).AssertFails(1, $"{path}: not a safetensors file, or damaged: 2 bytes is too short. Was it cut short?\n");
+    }
+
+    [Fact]
+    public void Run_APromptLongerThanSteps_SaysSo() => Assert.StartsWith("the prompt has 19 tokens, but --steps is 5: the text ends before the prompt does.\n",
+        Llamafs.Run("run", Model, "-z", Tok512, "-n", "5", "-i", "Once upon a time there was a little girl who liked to play").AssertSucceeds().Error);
+
+    [Fact]
+    public void Run_ChatWithAClosedInput_Ends()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("no shell that closes the input");
+        using var shell = System.Diagnostics.Process.Start("/bin/sh", ["-c", "exec \"$0\" \"$@\" <&- >/dev/null 2>&1", Llamafs.Program, "run", Model, "-z", Tok512, "-m", "chat"]);
+        Assert.True(shell.WaitForExit(TimeSpan.FromMinutes(2)), "it waits for an input that will never come");
+        Assert.Equal(0, shell.ExitCode);
+    }
+
     [Fact]
     public void Run_NoModel_IsAUsageError() => Llamafs.Run("run").AssertFails(2, "model");
 

@@ -63,12 +63,12 @@ public sealed class TrainingConfigTests
     }
 
     [Theory]
-    [InlineData("[]", "must be a JSON object")]
-    [InlineData("{ \"dim\": ", "")]
-    [InlineData("{ \"dims\": 3 }", "--dims: no such option")]
-    public void WithJson_BadFile_NamesIt(string json, string message)
+    [InlineData("[]", typeof(InvalidDataException), "must be a JSON object")]
+    [InlineData("{ \"dim\": ", typeof(InvalidDataException), "not valid JSON in line 1")]
+    [InlineData("{ \"dims\": 3 }", typeof(ArgumentException), "--dims: no such option")]
+    public void WithJson_BadFile_NamesIt(string json, Type type, string message)
     {
-        var error = Assert.Throws<InvalidDataException>(() => new TrainingConfig().WithJson(json, "run.json"));
+        var error = Assert.Throws(type, () => new TrainingConfig().WithJson(json, "run.json"));
         Assert.StartsWith("run.json: ", error.Message, StringComparison.Ordinal);
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
     }

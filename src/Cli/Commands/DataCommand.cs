@@ -18,15 +18,6 @@ internal static class DataCommand
     public static Option<string> DataDir() => Options.Create("--data_dir", "Folder of all data.", "data");
 
     /// <summary>--dataset, for the commands that work on any.</summary>
-    public static Option<string> Dataset()
-    {
-        var option = Options.Create("--dataset",
-            "Which stories: tinystories, sample, or your own NAME, with JSON shards as data/NAME/stories/data00.json, data01.json …", DataFolder.TinyStories);
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && result.Tokens[0].Value.AsSpan().IndexOfAny('/', '\\', '.') >= 0)
-                result.AddError($"--dataset {result.Tokens[0].Value}: expected a name, not a path; --data_dir is the folder.");
-        });
-        return option;
-    }
+    public static Option<string> Dataset() => Options.Create("--dataset",
+        "Which text: tinystories, tinystories-v2, sample, a file, folder or pattern (poems.txt, 'texts/*.jsonl'), or the name of one used before.", DataFolder.TinyStories);
 }

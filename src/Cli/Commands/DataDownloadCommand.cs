@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Downloading;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

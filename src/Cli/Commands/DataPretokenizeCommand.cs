@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.Diagnostics;
 using LlamaFullstack.Data;
+using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Tokens;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
@@ -11,15 +13,18 @@ internal static class DataPretokenizeCommand
     public static Command Create()
     {
         var vocabSize = Options.Create("--vocab_size", "Size of the vocabulary that was trained on the stories; 0 for Llama 2's own.", 0);
-        var dataset = DataCommand.Dataset();
-        var dataDir = DataCommand.DataDir();
-        var command = new Command("pretokenize", "Turn all stories into tokens, once, for training.") { vocabSize, dataset, dataDir };
+        var source = new DatasetOptions();
+        var command = new Command("pretokenize", "Turn all stories into tokens, once, for training.") { vocabSize };
+        source.AddTo(command);
         command.SetAction((parsed, cancellation) =>
-            Run(new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!), parsed.GetValue(vocabSize), cancellation));
+        {
+            var (dataset, folder) = source.Find(parsed);
+            return Run(dataset, folder, parsed.GetValue(vocabSize), cancellation);
+        });
         return command;
     }
 
-    private static async Task<int> Run(DataFolder folder, int vocabSize, CancellationToken cancellation)
+    private static async Task<int> Run(Dataset dataset, DataFolder folder, int vocabSize, CancellationToken cancellation)
     {
         if (vocabSize < 0)
             throw new UsageException($"--vocab_size {vocabSize}: must be 0 (Llama 2's own) or the size of a trained vocabulary.");
@@ -28,12 +33,13 @@ internal static class DataPretokenizeCommand
         {
             var clock = Stopwatch.StartNew();
             var progress = new Reporter<PretokenizeProgress>(at => bar.Report(
-                at.BytesDone, at.Bytes, $"{at.ShardsDone}/{at.Shards} shards, {at.BytesDone / 1e6 / clock.Elapsed.TotalSeconds:0} MB/s"));
-            made = await Pretokenizer.RunAsync(folder, vocabSize, progress, cancellation);
+                at.BytesDone, at.Bytes, $"{at.ShardsDone}/{at.Shards} shards, {(at.BytesDone - at.BytesSkipped) / 1e6 / clock.Elapsed.TotalSeconds:0} MB/s"));
+            made = await Pretokenizer.RunAsync(dataset, folder, vocabSize, progress, cancellation);
         }
         Console.Error.WriteLine(
             $"{folder.Tokens(vocabSize)}: {made.Stories:N0} stories in {made.Shards.Count:N0} shards, {made.Tokens:N0} tokens, "
-            + $"{(double)made.Tokens / Math.Max(1, made.Stories):0} a story.");
+            + $"{(double)made.Tokens / Math.Max(1, made.Stories):0} a story; "
+            + $"{made.Shards.Where(shard => shard.Split == TokenShardEntry.Val).Sum(shard => shard.Stories):N0} stories validate.");
         return 0;
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Samples;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

@@ -1,28 +1,32 @@
 using System.CommandLine;
 using System.Diagnostics;
 using LlamaFullstack.Data;
+using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.VocabularyTraining;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
 /// <summary>llamafs data train_vocab: stories → vocabulary.</summary>
 internal static class DataTrainVocabCommand
 {
+    private const int LeastVocabSize = 3 + 256 + 1;
+
     public static Command Create()
     {
         var vocabSize = Options.CreateWithoutDefault<int>("--vocab_size", "Pieces of the vocabulary, such as 4096.");
         vocabSize.Required = true;
-        var numShards = Options.CreateWithoutDefault<int?>("--num_shards", "Learn from so many shards, the first ones. [default: all]");
+        var numShards = Options.CreateWithoutDefault<int?>("--num_shards", "Learn from so many files, the first ones. [default: all]");
         var coverage = Options.Create("--character_coverage", "Share of the text's characters that get a piece; 0.98 to 1. The rest become bytes.", 1f);
         var removeSpaces = Options.Create(
             "--remove_extra_whitespaces", "Make runs of spaces one space. Llama 2's own tokenizer has false.", true);
-        var threads = Options.Create("--threads", "How many shards are read at a time.", Environment.ProcessorCount);
-        var dataset = DataCommand.Dataset();
-        var dataDir = DataCommand.DataDir();
+        var threads = Options.Create("--threads", "How many files are read at a time.", Environment.ProcessorCount);
+        var source = new DatasetOptions();
         var command = new Command("train_vocab", "Learn a vocabulary of your own from the stories.")
         {
-            vocabSize, numShards, coverage, removeSpaces, threads, dataset, dataDir,
+            vocabSize, numShards, coverage, removeSpaces, threads,
         };
+        source.AddTo(command);
         command.Aliases.Add("train-vocab");
         command.SetAction((parsed, cancellation) =>
         {
@@ -32,42 +36,41 @@ internal static class DataTrainVocabCommand
                 CharacterCoverage = parsed.GetValue(coverage),
                 RemoveExtraWhitespaces = parsed.GetValue(removeSpaces),
             };
-            var folder = new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!);
-            return Task.FromResult(Run(folder, settings, parsed.GetValue(numShards), parsed.GetValue(threads), cancellation));
+            var (dataset, folder) = source.Find(parsed);
+            return Task.FromResult(Run(dataset, folder, settings, parsed.GetValue(numShards), parsed.GetValue(threads), cancellation));
         });
         return command;
     }
 
-    private static int Run(DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
+    private static int Run(
+        Dataset dataset, DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
     {
+        if (settings.VocabSize < LeastVocabSize)
+            throw new UsageException($"--vocab_size {settings.VocabSize}: must be at least {LeastVocabSize}: 3 marks, 256 bytes and a letter.");
         if (numShards < 1)
             throw new UsageException($"--num_shards {numShards}: must be at least 1.");
         if (threads < 1)
             throw new UsageException($"--threads {threads}: must be at least 1.");
-        var shards = folder.StoryShards();
-        if (shards.Count == 0)
-            throw new InvalidDataException(folder.Dataset == DataFolder.Sample
-                ? $"{folder.Stories}: no story shards. Run llamafs data sample first."
-                : $"{folder.Stories}: no story shards. Run llamafs data download first, or llamafs data sample and then this with --dataset=sample.");
-        shards = [.. shards.Take(numShards ?? shards.Count)];
+        var files = dataset.Files.Take(numShards ?? int.MaxValue).ToArray();
 
         var clock = Stopwatch.StartNew();
-        var words = CountWords(shards, settings, threads, cancellation);
+        var words = CountWords(dataset, files, settings, threads, cancellation);
         var trained = Train(words, settings, cancellation);
-        var files = VocabularyFiles.Write(folder, trained);
+        var written = VocabularyFiles.Write(folder, trained);
 
         Console.Error.WriteLine(FormattableString.Invariant(
             $"{words.Bytes / 1e6:0.0} MB of text, {words.DistinctWords:N0} different words → {trained.LearnedPieces:N0} learned pieces and {trained.Characters:N0} characters in {clock.Elapsed.TotalSeconds:0.0} s."));
         Warn(words, trained);
-        Console.Error.WriteLine($"wrote {string.Join(", ", files)}");
+        Console.Error.WriteLine($"wrote {string.Join(", ", written)}");
         return 0;
     }
 
-    private static WordCounts CountWords(IReadOnlyList<string> shards, VocabularyTrainerSettings settings, int threads, CancellationToken cancellation)
+    private static WordCounts CountWords(
+        Dataset dataset, IReadOnlyList<string> files, VocabularyTrainerSettings settings, int threads, CancellationToken cancellation)
     {
         using var bar = new ProgressBar("counting words");
-        var total = shards.Sum(shard => new FileInfo(shard).Length);
-        return StoryWords.Count(shards, settings, threads, new Reporter<long>(done => bar.Report(done, total)), cancellation);
+        var total = files.Sum(file => new FileInfo(file).Length);
+        return StoryWords.Count(dataset, files, settings, threads, new Reporter<long>(done => bar.Report(done, total)), cancellation);
     }
 
     private static TrainedVocabulary Train(WordCounts words, VocabularyTrainerSettings settings, CancellationToken cancellation)

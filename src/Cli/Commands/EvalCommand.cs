@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using LlamaFullstack.Core;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Tokens;
 using LlamaFullstack.Inference;
@@ -26,35 +27,40 @@ internal static class EvalCommand
     private static int Run(string modelPath, DataFolder folder, long maxTokens, CancellationToken cancellation)
     {
         using var model = LlamaModel.Open(modelPath);
-        using var shard = OpenValidation(folder, model.Config.VocabSize);
+        var paths = FindValidation(folder, model.Config.VocabSize);
         using var transformer = new Transformer(model);
         using var bar = new ProgressBar($"eval {modelPath}");
         var evaluation = new LossEvaluation();
-        var tokens = new long[model.Config.MaxSeqLen + 1];
-        var end = maxTokens > 0 ? Math.Min(maxTokens, shard.Length) : shard.Length;
-
-        // The windows of training's evaluation: one after the other, each predicting the token after it too.
-        for (var start = 0L; start < end && start + tokens.Length <= shard.Length; start += model.Config.MaxSeqLen)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            shard.Read(start, tokens);
-            if (tokens.FirstOrDefault(token => token >= model.Config.VocabSize, -1) is >= 0 and var foreign)
-                throw new InvalidDataException($"{shard.Path}: token {foreign} is not in the model's vocabulary of {model.Config.VocabSize}. Were the shards made with another one?");
-            evaluation.Add(transformer, tokens);
-            bar.Report(start + tokens.Length, end);
-        }
+        foreach (var path in paths)
+            Add(evaluation, model.Config, transformer, path, maxTokens > 0 ? maxTokens : long.MaxValue, bar, cancellation);
         if (evaluation.Count == 0)
-            throw new InvalidDataException($"{shard.Path}: {shard.Length} tokens are fewer than the model's context of {model.Config.MaxSeqLen}; add stories.");
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"val loss {evaluation.MeanLoss:F6} over {evaluation.Count} tokens of {shard.Path}"));
+            throw new InvalidDataException($"{paths[0]}: fewer tokens than the model's context of {model.Config.MaxSeqLen}; add stories.");
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"val loss {evaluation.MeanLoss:F6} over {evaluation.Count} tokens of {paths[0]}{(paths.Count > 1 ? $" and {paths.Count - 1} more" : "")}"));
         return 0;
     }
 
-    private static TokenShard OpenValidation(DataFolder folder, int vocabSize)
+    /// <summary>Adds a shard, but no more than so many predictions in all.</summary>
+    private static void Add(
+        LossEvaluation evaluation, LlamaConfig config, Transformer transformer, string path, long maxTokens, ProgressBar bar, CancellationToken cancellation)
     {
-        var shards = folder.TokenShards(vocabSize);
-        if (shards.Count == 0 && vocabSize == Llama2VocabSize)
-            shards = folder.TokenShards(0);
-        return shards.Count > 0 ? TokenShard.Open(shards[0])
-            : throw new InvalidDataException($"{folder.Tokens(vocabSize)}: no token shards. Run {folder.PretokenizeCommand(vocabSize)} first.");
+        using var shard = TokenShard.Open(path);
+        var tokens = new long[config.MaxSeqLen + 1];
+
+        // The windows of training's evaluation: one after the other, each predicting the token after it too.
+        for (var start = 0L; evaluation.Count < maxTokens && start + tokens.Length <= shard.Length; start += config.MaxSeqLen)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            shard.Read(start, tokens);
+            if (tokens.FirstOrDefault(token => token >= config.VocabSize, -1) is >= 0 and var foreign)
+                throw new InvalidDataException($"{shard.Path}: token {foreign} is not in the model's vocabulary of {config.VocabSize}. Were the shards made with another one?");
+            evaluation.Add(transformer, tokens);
+            bar.Report(start + tokens.Length, Math.Min(maxTokens, shard.Length));
+        }
+    }
+
+    private static IReadOnlyList<string> FindValidation(DataFolder folder, int vocabSize)
+    {
+        var isLlama2 = vocabSize == Llama2VocabSize && folder.TokenShards(vocabSize).Count == 0;
+        return TokenSplits.Find(folder, isLlama2 ? 0 : vocabSize).Validation;
     }
 }

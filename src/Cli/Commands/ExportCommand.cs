@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Export;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

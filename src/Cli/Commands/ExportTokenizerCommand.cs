@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

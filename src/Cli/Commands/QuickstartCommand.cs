@@ -32,7 +32,7 @@ internal static class QuickstartCommand
         {
             cancellation.ThrowIfCancellationRequested();
             Console.Error.WriteLine($"\n$ llamafs {string.Join(' ', step.Select(Quoted))}");
-            var code = Invocation.Invoke(CommandTable.RootFor(step).Parse(step, Invocation.Plain), cancellation);
+            var code = Invocation.Invoke(Invocation.Parse(step), cancellation);
             if (code != 0)
                 return code;
         }

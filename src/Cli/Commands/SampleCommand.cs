@@ -1,6 +1,7 @@
 using System.CommandLine;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
+using LlamaFullstack.Run;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Model;
 using LlamaFullstack.Training.Native;

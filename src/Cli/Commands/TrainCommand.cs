@@ -1,5 +1,7 @@
 using System.CommandLine;
+using LlamaFullstack.Run;
 using LlamaFullstack.Training;
+using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Native;
 
 namespace LlamaFullstack.Cli.Commands;
@@ -11,15 +13,18 @@ internal static class TrainCommand
     {
         var preset = Options.CreateWithoutDefault<string?>("--preset", $"Shape and settings of a known model: {string.Join(", ", TrainingOptions.Presets.Keys)}.");
         var config = Options.CreateWithoutDefault<string?>("--config", "JSON file of options, such as { \"dim\": 64 }. Overrides the preset; the command line overrides both.");
+        var processes = Options.CreateWithoutDefault<int?>("--nproc_per_node", "Train in that many processes on this machine, started by mpirun.");
         var options = TrainingOptions.All.ToDictionary(option => option, AsOption);
-        var command = new Command("train", "Train a model. Every option of llama2.c's train.py, under the same name and default.") { preset, config };
+        var command = new Command("train", "Train a model. Every option of llama2.c's train.py, under the same name and default.") { preset, config, processes };
         foreach (var option in options.Values)
             command.Add(option);
         command.SetAction((parsed, cancellation) =>
         {
             var given = options.Where(entry => parsed.GetResult(entry.Value) is not null)
                 .Select(entry => (entry.Key.Name, parsed.GetValue(entry.Value) ?? "True")).ToList();
-            return Task.FromResult(Train(TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given), cancellation));
+            var resolved = TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given);
+            return Task.FromResult(parsed.GetValue(processes) is { } count && !ProcessGroup.IsLaunched
+                ? Launch(count, cancellation) : Train(resolved, cancellation));
         });
         return command;
     }
@@ -32,14 +37,27 @@ internal static class TrainCommand
         return made;
     }
 
+    /// <summary>Gives the same command line to each process: an option of the launcher alone is passed over there.</summary>
+    private static int Launch(int processes, CancellationToken cancellation) =>
+        processes >= 1 ? LocalLaunch.Run(processes, Environment.GetCommandLineArgs().Skip(1), cancellation)
+            : throw new UsageException($"--nproc_per_node {processes}: must be at least 1.");
+
     private static int Train(TrainingConfig config, CancellationToken cancellation)
     {
-        if (Environment.GetEnvironmentVariable("WORLD_SIZE") is { Length: > 0 } worldSize and not "1")
-            throw new UsageException($"WORLD_SIZE={worldSize}: training in several processes is not built yet; unset it to train in one.");
         TorchRuntime.Load();
+        using var ranks = ProcessGroup.Join(config.Device);
         // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
-        using var trainer = new Trainer(config, new Reporter<TrainingEvent>(Console.Out.WriteLine));
-        trainer.Run(cancellation);
+        using var trainer = new Trainer(config, new Reporter<TrainingEvent>(Console.Out.WriteLine), ranks);
+        try
+        {
+            trainer.Run(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            ranks.Leave();
+            throw;
+        }
+        ranks.Leave();
         return 0;
     }
 }

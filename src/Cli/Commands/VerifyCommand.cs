@@ -5,6 +5,7 @@ using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Export;
 using LlamaFullstack.Inference;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 

@@ -12,10 +12,11 @@ public static class AtomicFile
     public static void Write(string path, Action<FileStream> write)
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        Directory.CreateDirectory(folder);
+        if (File.Exists(folder))
+            throw new IOException($"{folder}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
         var temporary = path + ".tmp";
         // Opened outside the try: where another process is writing the same file, this fails, and its temporary file is not ours to delete.
-        var file = new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, BufferSize);
+        var file = Create(folder, temporary, path);
         try
         {
             using (file)
@@ -29,6 +30,19 @@ public static class AtomicFile
         {
             File.Delete(temporary);
             throw;
+        }
+    }
+
+    private static FileStream Create(string folder, string temporary, string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+            return new FileStream(temporary, FileMode.Create, FileAccess.ReadWrite, FileShare.None, BufferSize);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"{path}: cannot be written there: {e.Message}", e);
         }
     }
 

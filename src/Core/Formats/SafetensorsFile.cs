@@ -212,5 +212,5 @@ public sealed class SafetensorsFile : IDisposable
             throw new JsonException($"{type} was expected at byte {json.TokenStartIndex}, not {json.TokenType}");
     }
 
-    private InvalidDataException Damaged(string what) => new($"{_map.Path}: not a safetensors file, or damaged: {what}.");
+    private InvalidDataException Damaged(string what) => new($"{_map.Path}: not a safetensors file, or damaged: {what}{(what.EndsWith('?') ? "" : ".")}");
 }

@@ -122,13 +122,13 @@ public sealed class SentencePieceModel
 
     private static Piece ReadPiece(ProtobufReader reader, int id, string path)
     {
-        var text = "";
+        ReadOnlySpan<byte> text = default;
         var score = 0f;
         var type = PieceType.Normal;
         while (reader.Next())
         {
             if (reader.Field == PieceText)
-                text = Encoding.UTF8.GetString(reader.Bytes);
+                text = reader.Bytes;
             else if (reader.Field == PieceScore)
                 score = reader.Single;
             else if (reader.Field == PieceTypeField)
@@ -138,7 +138,21 @@ public sealed class SentencePieceModel
             throw new InvalidDataException($"{path}: piece {id} is of type {(long)type}, which sentencepiece does not have.");
         if (float.IsNaN(score))
             throw new InvalidDataException($"{path}: the score of piece {id} is not a number.");
-        return new Piece(Encoding.UTF8.GetBytes(text.Replace(Vocabulary.SpaceSymbol, ' ')), score, type);
+        return new Piece(WithSpaces(text), score, type);
+    }
+
+    private static byte[] WithSpaces(ReadOnlySpan<byte> text)
+    {
+        Span<byte> written = text.Length <= 256 ? stackalloc byte[256] : new byte[text.Length];
+        var length = 0;
+        for (; !text.IsEmpty; text = text[1..])
+        {
+            var isSpace = text.StartsWith("\u2581"u8);
+            written[length++] = isSpace ? (byte)' ' : text[0];
+            if (isSpace)
+                text = text[2..];
+        }
+        return written[..length].ToArray();
     }
 
     private static void ReadNormalizer(ProtobufReader spec, string path, ref bool addDummyPrefix, ref bool removeExtraWhitespaces)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Core.Formats;
@@ -11,10 +12,12 @@ namespace LlamaFullstack.Core.Formats;
 public static class TokenizerBin
 {
     private const int EntryHeader = sizeof(float) + sizeof(int);
+    private const int UsualPieceBytes = 13; // Llama 2's; a guess for the number of pieces
 
     /// <summary>Reads a tokenizer.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is not a tokenizer.bin, or it is damaged.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // runs once, over every piece
     public static Vocabulary Read(string path)
     {
         using var file = MappedFile.Open(path);
@@ -23,7 +26,7 @@ public static class TokenizerBin
         var bytes = file.Span(0, (int)file.Length).ToArray().AsMemory(); // one block; the pieces are views of it
         var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span);
 
-        var pieces = new List<Piece>();
+        var pieces = new List<Piece>(bytes.Length / UsualPieceBytes);
         var offset = sizeof(uint);
         while (offset < bytes.Length)
         {

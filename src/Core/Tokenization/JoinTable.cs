@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LlamaFullstack.Core.Tokenization;
 
 /// <summary>Which byte may follow which inside a piece. Between two that never do, no merge can ever reach across.</summary>
@@ -10,30 +12,41 @@ internal sealed class JoinTable
     private readonly ulong[] _joins = new ulong[256 * 256 / 64];
 
     /// <summary>Notes every two neighbours in every piece.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // runs once, over every byte of every piece
     public JoinTable(IReadOnlyList<Piece> pieces)
     {
-        foreach (var piece in pieces)
+        for (var id = 0; id < pieces.Count; id++)
         {
-            var text = piece.Text.Span;
+            var text = pieces[id].Text.Span;
             for (var i = 1; i < text.Length; i++)
             {
-                var pair = text[i - 1] << 8 | text[i];
+                var pair = (text[i - 1] << 8) | text[i];
                 _joins[pair >> 6] |= 1ul << (pair & 63);
             }
         }
+        AreWordsSeparate = true;
+        for (var b = 0; b < 256; b++)
+            AreWordsSeparate &= b == ' ' || !Join((byte)b, (byte)' ');
     }
 
-    /// <summary>Length of the stretch at the beginning of a text that must be encoded as one; never ends inside a character.</summary>
-    public int StretchLength(ReadOnlySpan<byte> text)
+    /// <summary>Whether text may be cut before every space that follows another character.</summary>
+    public bool AreWordsSeparate { get; }
+
+    /// <summary>The first place from <paramref name="start"/> on where a text may be cut, or its end. Never inside a character.</summary>
+    public int NextCut(ReadOnlySpan<byte> text, int start)
     {
-        var end = 1;
-        for (; end < text.Length; end++)
+        for (var end = start; end < text.Length; end++)
         {
-            var pair = text[end - 1] << 8 | text[end];
             var isContinuation = (text[end] & 0xC0) == 0x80;
-            if ((_joins[pair >> 6] >> (pair & 63) & 1) == 0 && !isContinuation)
-                break;
+            if (!isContinuation && !Join(text[end - 1], text[end]))
+                return end;
         }
-        return end;
+        return text.Length;
+    }
+
+    private bool Join(byte left, byte right)
+    {
+        var pair = (left << 8) | right;
+        return (_joins[pair >> 6] >> (pair & 63) & 1) != 0;
     }
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 
@@ -16,32 +15,19 @@ public sealed class Tokenizer
 {
     private static readonly byte[] SpaceSymbol = [0xE2, 0x96, 0x81]; // U+2581, sentencepiece's mark for a space
 
+    private static readonly byte[] Bytes = AllBytes();
+
     private readonly PieceTable _table;
     private readonly JoinTable _joins;
-    private readonly int[] _byteIds = new int[256];
-    private readonly ConcurrentBag<Encoder> _encoders = []; // one for each thread that encodes at the same time
-    private readonly ReadOnlyMemory<byte>[] _decoded;
+    private readonly Stack<Encoder> _idle = new(); // encoders that no thread uses now
 
     /// <summary>Prepares a vocabulary for use.</summary>
+    /// <exception cref="InvalidDataException">The bytes are not where every Llama 2 vocabulary has them.</exception>
     public Tokenizer(Vocabulary vocabulary)
     {
-        Vocabulary = vocabulary;
+        Vocabulary = vocabulary.Validated("vocabulary");
         _table = new PieceTable(vocabulary.Pieces);
         _joins = new JoinTable(vocabulary.Pieces);
-        _decoded = new ReadOnlyMemory<byte>[vocabulary.Count];
-        Array.Fill(_byteIds, Vocabulary.Unk);
-        for (var id = 0; id < vocabulary.Count; id++)
-        {
-            var piece = vocabulary.Pieces[id];
-            _decoded[id] = piece.Text;
-            if (piece.Type == PieceType.Control)
-                _decoded[id] = default;
-            if (piece.Type == PieceType.Byte && TryParseByte(piece.Text.Span, out var value))
-            {
-                _byteIds[value] = id;
-                _decoded[id] = new[] { value };
-            }
-        }
     }
 
     /// <summary>The pieces and the rules of this tokenizer.</summary>
@@ -77,11 +63,19 @@ public sealed class Tokenizer
     /// <summary>Encodes UTF-8 text, without marks, onto the end of a list. A byte that is not UTF-8 becomes its byte piece.</summary>
     public void Encode(ReadOnlySpan<byte> text, List<int> ids)
     {
-        if (!_encoders.TryTake(out var encoder))
-            encoder = new Encoder(_table, _byteIds, _joins);
+        var encoder = Take();
         var prepared = encoder.Buffer(text.Length + 1);
         encoder.Encode(prepared[..Prepare(text, prepared)], ids);
-        _encoders.Add(encoder);
+        lock (_idle)
+            _idle.Push(encoder);
+    }
+
+    private Encoder Take()
+    {
+        lock (_idle)
+            if (_idle.TryPop(out var encoder))
+                return encoder;
+        return new Encoder(_table, _joins);
     }
 
     /// <summary>The bytes that a token adds to the text, given the token before it.</summary>
@@ -91,11 +85,16 @@ public sealed class Tokenizer
     /// <exception cref="ArgumentOutOfRangeException">The token is not in the vocabulary.</exception>
     public ReadOnlySpan<byte> Decode(int previous, int token)
     {
-        if ((uint)token >= (uint)_decoded.Length)
+        if ((uint)token >= (uint)VocabSize)
             throw new ArgumentOutOfRangeException(nameof(token), $"token {token} is not in a vocabulary of {VocabSize}.");
-        var bytes = _decoded[token].Span;
-        var dropsPrefix = previous == Vocabulary.Bos && Vocabulary.AddDummyPrefix && Vocabulary.Pieces[token].Type != PieceType.Byte;
-        return dropsPrefix && bytes.Length > 0 && bytes[0] == (byte)' ' ? bytes[1..] : bytes;
+        var piece = Vocabulary.Pieces[token];
+        if (piece.Type == PieceType.Control)
+            return default;
+        var text = piece.Text.Span;
+        if (piece.Type == PieceType.Byte && TryParseByte(text, out var value))
+            return Bytes.AsSpan(value, 1);
+        var dropsPrefix = previous == Vocabulary.Bos && Vocabulary.AddDummyPrefix;
+        return dropsPrefix && text.Length > 0 && text[0] == (byte)' ' ? text[1..] : text;
     }
 
     /// <summary>The text of a sequence, with or without <see cref="Vocabulary.Bos"/> in front. Bytes that are not UTF-8 become U+FFFD.</summary>
@@ -109,6 +108,14 @@ public sealed class Tokenizer
             previous = id;
         }
         return Encoding.UTF8.GetString([.. bytes]);
+    }
+
+    private static byte[] AllBytes()
+    {
+        var bytes = new byte[256];
+        for (var value = 0; value < bytes.Length; value++)
+            bytes[value] = (byte)value;
+        return bytes;
     }
 
     /// <summary>Text as it is merged: extra spaces removed where the vocabulary says so, the dummy prefix added, U+2581 read as a space.</summary>
@@ -125,6 +132,24 @@ public sealed class Tokenizer
         var length = 0;
         if (Vocabulary.AddDummyPrefix)
             prepared[length++] = (byte)' ';
+        var isPlain = text.IndexOf(SpaceSymbol) < 0 && !(Vocabulary.RemoveExtraWhitespaces && text.IndexOf("  "u8) >= 0);
+        if (isPlain)
+        {
+            text.CopyTo(prepared[length..]);
+            length += text.Length;
+        }
+        else
+        {
+            length += Rewrite(text, prepared[length..]);
+        }
+        if (Vocabulary.RemoveExtraWhitespaces)
+            length = prepared[..length].TrimEnd((byte)' ').Length;
+        return length;
+    }
+
+    private int Rewrite(ReadOnlySpan<byte> text, Span<byte> prepared)
+    {
+        var length = 0;
         var dropSpace = false;
         for (var i = 0; i < text.Length; i++)
         {
@@ -139,8 +164,6 @@ public sealed class Tokenizer
             }
             prepared[length++] = b;
         }
-        if (Vocabulary.RemoveExtraWhitespaces)
-            length = prepared[..length].TrimEnd((byte)' ').Length;
         return length;
     }
 }

@@ -28,7 +28,7 @@ public enum PieceType
 /// <param name="Text">The piece in UTF-8, a space written as a space (not as U+2581).</param>
 /// <param name="Score">The higher, the earlier it is merged.</param>
 /// <param name="Type">What it is for.</param>
-public sealed record Piece(ReadOnlyMemory<byte> Text, float Score, PieceType Type)
+public readonly record struct Piece(ReadOnlyMemory<byte> Text, float Score, PieceType Type)
 {
     /// <summary>The piece as a string, for people.</summary>
     public override string ToString() => Encoding.UTF8.GetString(Text.Span);

@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace LlamaFullstack.Core.Tokenization;
 
@@ -10,17 +10,22 @@ namespace LlamaFullstack.Core.Tokenization;
 /// </remarks>
 internal sealed class WordCache
 {
+    /// <summary>The longest stretch that is kept, in bytes.</summary>
+    public const int MaxBytes = 15;
+
+    /// <summary>Ids that <see cref="TryGet"/> writes at once; those after the stretch's own mean nothing.</summary>
+    public const int IdsWritten = 8;
+
     private const int SlotBits = 15;
-    private const int MaxKeyLength = 15;
-    private const int MaxIds = 5;
+    private const int MaxIds = 7;
 
     private readonly Entry[] _entries = new Entry[1 << SlotBits];
 
     private struct Entry
     {
-        public UInt128 Key;
-        public int Count;
+        public Vector128<byte> Key;
         public Ids Ids;
+        public int Count; // behind the ids, so that eight numbers can be read there
     }
 
     [InlineArray(MaxIds)]
@@ -29,45 +34,45 @@ internal sealed class WordCache
         private int _first;
     }
 
-    /// <summary>Whether a stretch is short enough to be kept at all.</summary>
-    public static bool Fits(ReadOnlySpan<byte> text) => text.Length <= MaxKeyLength;
-
-    /// <summary>Appends the ids of a stretch that is in the cache; false if it is not.</summary>
-    public bool TryGet(ReadOnlySpan<byte> text, List<int> ids)
+    /// <summary>The key of a stretch: its bytes, zeros, and its length in the last byte, so that "a" and "a\0" differ and no key is zero.</summary>
+    /// <param name="text">16 bytes that begin with the stretch.</param>
+    /// <param name="length">The stretch's length, 1 to <see cref="MaxBytes"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<byte> Key(Vector128<byte> text, int length)
     {
-        var key = MakeKey(text);
+        var isText = Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)length));
+        return Vector128.ConditionalSelect(isText, text, Vector128.Create(0, (ulong)length << 56).AsByte());
+    }
+
+    /// <summary>Writes the ids of a stretch that is in the cache, and its neighbours in memory after them; 0 if it is not.</summary>
+    /// <param name="key">The stretch's key.</param>
+    /// <param name="ids">Where to; must have room for <see cref="IdsWritten"/>.</param>
+    /// <returns>How many ids the stretch has.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int TryGet(Vector128<byte> key, ref int ids)
+    {
         ref var entry = ref _entries[Slot(key)];
         if (entry.Key != key)
-            return false;
-        ids.AddRange(((ReadOnlySpan<int>)entry.Ids)[..entry.Count]);
-        return true;
+            return 0;
+        Vector256.LoadUnsafe(ref Unsafe.As<Ids, int>(ref entry.Ids)).StoreUnsafe(ref ids);
+        return entry.Count;
     }
 
     /// <summary>Keeps the ids of a stretch, unless they are too many.</summary>
-    public void Add(ReadOnlySpan<byte> text, ReadOnlySpan<int> ids)
+    public void Add(Vector128<byte> key, ReadOnlySpan<int> ids)
     {
         if (ids.Length > MaxIds)
             return;
-        var key = MakeKey(text);
         ref var entry = ref _entries[Slot(key)];
         entry.Key = key;
         entry.Count = ids.Length;
         ids.CopyTo(entry.Ids);
     }
 
-    // The length in the last byte: "a" and "a\0" differ, and no key is zero, which marks an empty slot.
-    private static UInt128 MakeKey(ReadOnlySpan<byte> text)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Slot(Vector128<byte> key)
     {
-        Span<byte> key = stackalloc byte[16];
-        key.Clear();
-        text.CopyTo(key);
-        key[MaxKeyLength] = (byte)text.Length;
-        return MemoryMarshal.Read<UInt128>(key);
-    }
-
-    private static int Slot(UInt128 key)
-    {
-        var mixed = ((ulong)key * 0x9E3779B97F4A7C15) ^ ((ulong)(key >> 64) * 0xC2B2AE3D27D4EB4F);
+        var mixed = (key.AsUInt64()[0] * 0x9E3779B97F4A7C15) ^ (key.AsUInt64()[1] * 0xC2B2AE3D27D4EB4F);
         return (int)((mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9 >> (64 - SlotBits));
     }
 }

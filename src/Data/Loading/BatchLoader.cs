@@ -47,7 +47,7 @@ public sealed class BatchLoader : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(seqLen);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)rank, (uint)worldSize);
-        _shards = [.. paths.Select(TokenShard.Open)];
+        _shards = TokenShard.OpenAll(paths);
         _chunks = [.. _shards.Select(shard => ChunksIn(shard.Length, seqLen))];
         _chunksInPass = _chunks.Sum(count => (long)count);
         BatchSize = batchSize;
@@ -57,8 +57,12 @@ public sealed class BatchLoader : IDisposable
         _rank = rank;
         _worldSize = worldSize;
         if (_chunksInPass == 0)
+        {
+            var longest = _shards.Max(shard => shard.Length);
+            Dispose();
             throw new InvalidDataException(
-                $"{paths[0]}: {_shards.Max(shard => shard.Length)} tokens in the longest shard, but max_seq_len {seqLen} needs at least {seqLen + 1}. Lower --max_seq_len or add stories.");
+                $"{paths[0]}: {longest} tokens in the longest shard, but max_seq_len {seqLen} needs at least {seqLen + 1}. Lower --max_seq_len or add stories.");
+        }
     }
 
     /// <summary>Number of sequences in a batch.</summary>

@@ -1,5 +1,4 @@
-// The built-in dataset, and the example of how to add one: a dataset is whatever puts shards of stories, dataNN.json, into
-// DataFolder.Stories. Vocabulary training, pretokenisation and training itself find everything by that.
+// The built-in dataset: it puts shards of stories, dataNN.json, into DataFolder.Stories, where FileDataset finds them.
 
 using System.Globalization;
 using LlamaFullstack.Data.Stories;

@@ -4,7 +4,7 @@ using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Data.Stories;
 
-/// <summary>Writes a shard of stories, as <see cref="StoryShardReader"/> reads it.</summary>
+/// <summary>Writes a shard of stories, as <see cref="JsonStoryReader"/> reads it.</summary>
 public static class StoryShardWriter
 {
     // Only what JSON must escape is escaped, so that a shard is readable as it lies on the disk.

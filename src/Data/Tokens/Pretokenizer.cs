@@ -1,80 +1,82 @@
 // Stories → tokens, once, so that training only has to copy numbers.
 
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
-using LlamaFullstack.Data.Stories;
+using LlamaFullstack.Data.Datasets;
 
 namespace LlamaFullstack.Data.Tokens;
 
 /// <summary>How far pretokenising got.</summary>
 /// <param name="ShardsDone">Finished shards.</param>
 /// <param name="Shards">All shards.</param>
-/// <param name="BytesDone">Bytes of stories read, or skipped because their tokens were there already.</param>
-/// <param name="Bytes">Bytes of all stories.</param>
-public readonly record struct PretokenizeProgress(int ShardsDone, int Shards, long BytesDone, long Bytes);
+/// <param name="BytesDone">Bytes of the files that are done.</param>
+/// <param name="Bytes">Bytes of all files.</param>
+/// <param name="BytesSkipped">Of those that are done, the bytes whose tokens were there already: they took no time.</param>
+public readonly record struct PretokenizeProgress(int ShardsDone, int Shards, long BytesDone, long Bytes, long BytesSkipped = 0);
 
 /// <summary>
-/// Makes the token shards of a dataset: for each shard of stories a file of BOS and the tokens of each stripped story, with no EOS,
-/// byte for byte what llama2.c's <c>tinystories.py pretokenize</c> writes.
+/// Makes the token shards of a dataset: for each file a shard of BOS and the tokens of each stripped story, with no EOS, byte for byte
+/// what llama2.c's <c>tinystories.py pretokenize</c> writes.
 /// </summary>
-/// <remarks>Shards run in parallel, each in bounded memory. A shard that is finished, and whose stories and tokenizer are unchanged, is skipped.</remarks>
+/// <remarks>
+/// Files are read in parallel and their stories are encoded in parallel, in bounded memory. A shard that is finished, and whose stories and
+/// tokenizer are unchanged, is skipped. More than 256 files are joined, neighbours with each other, to as many shards at most.
+/// </remarks>
 public sealed class Pretokenizer
 {
-    /// <summary>What 2 bytes can tell apart; a larger vocabulary would wrap around in llama2.c's shards.</summary>
-    public const int MaxVocabSize = ushort.MaxValue + 1;
-
+    private const int MaxShards = 256;
     private const int ProgressBytes = 1 << 20;
 
+    private readonly Dataset _dataset;
     private readonly string _output;
-    private readonly IReadOnlyList<string> _sources;
     private readonly Tokenizer _tokenizer;
     private readonly string _tokenizerHash;
+    private readonly string _settings;
     private readonly IProgress<PretokenizeProgress>? _progress;
-
-    private readonly long _bytes;
+    private readonly List<Part> _parts;
+    private readonly Dictionary<string, long> _fileBytes;
 
     // All below is guarded by _gate.
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, TokenShardEntry> _entries;      // by source: what an earlier run made, then what this one made
-    private int _shardsDone;
-    private long _bytesDone;
+    private readonly Dictionary<string, TokenShardEntry> _entries;      // by name: what an earlier run made, then what this one made
+    private PretokenizeProgress _done;
 
-    private Pretokenizer(DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress)
+    private Pretokenizer(Dataset dataset, DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress)
     {
+        _dataset = dataset;
         _output = folder.Tokens(vocabSize);
-        _sources = folder.StoryShards();
         var model = folder.TokenizerModel(vocabSize);
-        var vocabulary = ReadVocabulary(model, folder, vocabSize);
-        _tokenizer = new Tokenizer(vocabulary);
+        _tokenizer = new Tokenizer(ReadVocabulary(model, folder, vocabSize));
         _tokenizerHash = TokenManifest.Sha256(model);
+        _settings = $"{dataset.Settings}, validation={dataset.Validation}";
         _progress = progress;
-        if (_sources.Count == 0)
-            throw new FileNotFoundException($"{folder.Stories}: no stories (*.json). Get them first: {folder.StoriesCommand}");
-        _bytes = _sources.Sum(source => new FileInfo(source).Length);
+        var files = dataset.Files;
+        _parts = Parts(files);
+        _fileBytes = files.ToDictionary(file => file, file => new FileInfo(file).Length);
+        _done = new PretokenizeProgress(0, _parts.Count, 0, _fileBytes.Values.Sum());
         _entries = ReadEarlierEntries();
     }
 
-    /// <summary>Makes the token shards that are not there yet.</summary>
-    /// <param name="folder">The dataset.</param>
+    /// <summary>Makes the token shards that are not there yet, and removes those of files that are gone.</summary>
+    /// <param name="dataset">The stories.</param>
+    /// <param name="folder">Where its vocabulary is, and where the tokens go.</param>
     /// <param name="vocabSize">The size of its own vocabulary, which must be trained already; 0 for Llama 2's.</param>
     /// <param name="progress">Told after each megabyte and each shard, from several threads but one at a time.</param>
     /// <param name="cancellation">Stops between two stories; finished shards stay, and the next run goes on after them.</param>
     /// <returns>What was made; the same that lies beside the shards.</returns>
-    /// <exception cref="FileNotFoundException">There is no tokenizer or no story; the message says which command makes it.</exception>
-    /// <exception cref="InvalidDataException">A shard is not JSON of stories, or the tokenizer does not fit.</exception>
+    /// <exception cref="FileNotFoundException">There is no tokenizer; the message says which command makes it.</exception>
+    /// <exception cref="InvalidDataException">A file is not what it should be, or the tokenizer does not fit.</exception>
     /// <exception cref="IOException">A file cannot be read or written.</exception>
     public static async Task<TokenManifest> RunAsync(
-        DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress = null, CancellationToken cancellation = default)
+        Dataset dataset, DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress = null, CancellationToken cancellation = default)
     {
-        var pretokenizer = new Pretokenizer(folder, vocabSize, progress);
+        var pretokenizer = new Pretokenizer(dataset, folder, vocabSize, progress);
         await Parallel.ForEachAsync(
-            pretokenizer._sources,
+            pretokenizer._parts,
             new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = Environment.ProcessorCount },
-            (source, stop) =>
+            (part, stop) =>
             {
-                pretokenizer.Shard(source, stop);
+                pretokenizer.Make(part, stop);
                 return ValueTask.CompletedTask;
             }).ConfigureAwait(false);
         return pretokenizer.Manifest();
@@ -87,94 +89,134 @@ public sealed class Pretokenizer
                 ? $"{model}: no such file. Put Llama 2's own tokenizer.model there, or train a vocabulary: {folder.VocabularyCommand(4096)}, and give --vocab_size=4096 here too."
                 : $"{model}: no such file. Train the vocabulary first: {folder.VocabularyCommand(vocabSize)}");
         var vocabulary = SentencePieceModel.Read(model).Vocabulary;
-        if (vocabSize != 0 && vocabulary.Count != vocabSize)
-            throw new InvalidDataException($"{model}: {vocabulary.Count:N0} pieces, expected {vocabSize:N0}. Train it again: {folder.VocabularyCommand(vocabSize)}");
-        if (vocabulary.Count > MaxVocabSize)
-            throw new InvalidDataException($"{model}: {vocabulary.Count:N0} pieces, but a shard's 2-byte tokens tell at most {MaxVocabSize:N0} apart. Train a smaller vocabulary.");
-        return vocabulary;
+        return vocabSize == 0 || vocabulary.Count == vocabSize ? vocabulary
+            : throw new InvalidDataException($"{model}: {vocabulary.Count:N0} pieces, expected {vocabSize:N0}. Train it again: {folder.VocabularyCommand(vocabSize)}");
     }
 
-    /// <summary>What an earlier run with the same tokenizer made of these stories.</summary>
+    /// <summary>The files of each shard. No shard has files of both splits.</summary>
+    private List<Part> Parts(IReadOnlyList<string> files)
+    {
+        var validation = _dataset.Validation.FilesOf(files);
+        var filesInPart = (files.Count + MaxShards - 1) / MaxShards;
+        string? SplitOf(string file) => _dataset.Validation.IsByStory ? null : validation.Contains(file) ? TokenShardEntry.Val : TokenShardEntry.Train;
+        var parts = files.GroupBy(SplitOf)
+            .SelectMany(split => split.Chunk(filesInPart).Select(chunk => new Part(DataFolder.PlainName(chunk[0]), split.Key, chunk))).ToList();
+        return parts.DistinctBy(part => part.Name).Count() == parts.Count ? parts
+            : [.. parts.Select((part, i) => part with { Name = $"{i:000}-{part.Name}" })];     // a/x.txt and b/x.txt
+    }
+
+    /// <summary>What an earlier run made in the same way, and removes what it left of files that are gone.</summary>
     private Dictionary<string, TokenShardEntry> ReadEarlierEntries()
     {
-        var manifest = TokenManifest.Read(_output);
-        if (manifest?.TokenizerSha256 != _tokenizerHash)
+        if (TokenManifest.Read(_output) is not { } manifest)
             return [];
-        var sources = _sources.Select(Path.GetFileName).ToHashSet();
-        return manifest.Shards.Where(shard => sources.Contains(shard.Source)).ToDictionary(shard => shard.Source);
+        var wanted = _parts.SelectMany(Names).Select(shard => shard.Name).ToHashSet();
+        foreach (var gone in manifest.Shards.Where(shard => !wanted.Contains(shard.Name)))
+            File.Delete(Path.Combine(_output, gone.Name));
+        return manifest.TokenizerSha256 == _tokenizerHash && manifest.Settings == _settings
+            ? manifest.Shards.Where(shard => wanted.Contains(shard.Name)).ToDictionary(shard => shard.Name)
+            : [];
     }
 
-    private void Shard(string source, CancellationToken cancellation)
+    /// <summary>The shards that a part becomes: one, or one for each split.</summary>
+    private IReadOnlyList<(string Name, string Split)> Names(Part part)
     {
-        var target = Path.Combine(_output, Path.GetFileNameWithoutExtension(source) + ".bin");
-        TokenShardEntry? entry;
+        var extension = TokenShard.ExtensionFor(_tokenizer.VocabSize);
+        return part.Split is { } split
+            ? [(part.Name + extension, split)]
+            : [(part.Name + extension, TokenShardEntry.Train), ($"{part.Name}.val{extension}", TokenShardEntry.Val)];
+    }
+
+    private void Make(Part part, CancellationToken cancellation)
+    {
+        var bytes = part.Files.Sum(file => _fileBytes[file]);
+        var hash = TokenManifest.Sha256(part.Files);
+        var shards = Names(part);
+        TokenShardEntry[] made;
         lock (_gate)
-            _entries.TryGetValue(Path.GetFileName(source), out entry);
-        if (entry is not null && IsCurrent(entry, source, target))
-            AddBytes(new FileInfo(source).Length);
-        else
-            entry = Tokenize(source, target, cancellation);
+            made = [.. shards.Select(shard => _entries.GetValueOrDefault(shard.Name)).OfType<TokenShardEntry>()];
+        var isCurrent = made.Length == shards.Count && made.All(entry => entry.SourceSha256 == hash && entry.SourceBytes == bytes && IsThere(entry));
+        if (!isCurrent)
+            made = Tokenize(part, shards, bytes, hash, cancellation);
 
         lock (_gate)
         {
-            _entries[entry.Source] = entry;
-            _shardsDone++;
+            foreach (var entry in made)
+                _entries[entry.Name] = entry;
+            _done = _done with { ShardsDone = _done.ShardsDone + 1 };
             Manifest().Write(_output);
-            Report();
+            if (isCurrent)
+                _done = _done with { BytesSkipped = _done.BytesSkipped + bytes };
+            Report(isCurrent ? bytes : 0);
         }
     }
 
-    private static bool IsCurrent(TokenShardEntry entry, string source, string target) =>
-        File.Exists(target)
-        && new FileInfo(target).Length == entry.Tokens * sizeof(ushort)
-        && TokenManifest.Sha256(source) == entry.SourceSha256;
-
-    private TokenShardEntry Tokenize(string source, string target, CancellationToken cancellation)
+    private bool IsThere(TokenShardEntry entry)
     {
-        using var hash = SHA256.Create();
-        using var file = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
-        using var reader = new StoryShardReader(new CryptoStream(file, hash, CryptoStreamMode.Read), source);
-        var (tokens, stories, reported) = (0L, 0L, 0L);
-        AtomicFile.Write(target, output =>
+        var file = new FileInfo(Path.Combine(_output, entry.Name));
+        return entry.Tokens == 0 ? !file.Exists : file.Exists && file.Length == entry.Tokens * TokenShard.TokenSize(entry.Name);
+    }
+
+    private TokenShardEntry[] Tokenize(
+        Part part, IReadOnlyList<(string Name, string Split)> shards, long bytes, string hash, CancellationToken cancellation)
+    {
+        var sources = part.Files.Select(file => Path.GetRelativePath(_output, file).Replace('\\', '/')).ToArray();
+        var writers = new TokenWriter[shards.Count];
+        void Write(int shard)
         {
-            var ids = new List<int>();
-            var packed = Array.Empty<ushort>();
+            if (shard == shards.Count)
+            {
+                Encode(part, writers, cancellation);
+                return;
+            }
+            AtomicFile.Write(Path.Combine(_output, shards[shard].Name), file =>
+            {
+                writers[shard] = new TokenWriter(_tokenizer, file, TokenShard.TokenSize(shards[shard].Name));
+                Write(shard + 1);
+            });
+        }
+        Write(0);
+        var made = shards.Select((shard, i) => new TokenShardEntry(shard.Name, shard.Split, writers[i].Tokens, writers[i].Stories, sources, bytes, hash)).ToArray();
+        foreach (var empty in made.Where(entry => entry.Tokens == 0))
+            File.Delete(Path.Combine(_output, empty.Name));
+        return made;
+    }
+
+    /// <summary>Reads the files of a part; its last writer takes the stories that validate where the split is by story.</summary>
+    private void Encode(Part part, TokenWriter[] writers, CancellationToken cancellation)
+    {
+        foreach (var file in part.Files)
+        {
+            using var reader = _dataset.Open(file);
+            var reported = 0L;
             while (reader.Read())
             {
                 cancellation.ThrowIfCancellationRequested();
-                ids.Clear();
-                ids.Add(Vocabulary.Bos);
-                _tokenizer.Encode(reader.Story, ids);
-                if (packed.Length < ids.Count)
-                    packed = new ushort[2 * ids.Count];
-                for (var i = 0; i < ids.Count; i++)
-                    packed[i] = (ushort)ids[i];
-                output.Write(MemoryMarshal.AsBytes(packed.AsSpan(0, ids.Count)));
-                tokens += ids.Count;
-                stories++;
-                if (reader.Position - reported >= ProgressBytes)
-                {
-                    AddBytes(reader.Position - reported);
-                    reported = reader.Position;
-                }
+                var story = reader.Story;
+                (part.Split is null && _dataset.Validation.Takes(story) ? writers[^1] : writers[0]).Add(story);
+                if (reader.Position - reported < ProgressBytes)
+                    continue;
+                lock (_gate)
+                    Report(reader.Position - reported);
+                reported = reader.Position;
             }
-        });
-        AddBytes(reader.Position - reported);
-        return new TokenShardEntry(Path.GetFileName(target), tokens, stories, Path.GetFileName(source), Convert.ToHexStringLower(hash.Hash!));
+            lock (_gate)
+                Report(_fileBytes[file] - reported);
+        }
+        foreach (var writer in writers)
+            writer.Finish();
     }
 
     private TokenManifest Manifest() => new(
-        TokenManifest.UInt16, _tokenizer.VocabSize, _tokenizerHash, Complete: _shardsDone == _sources.Count,
-        [.. _entries.Values.OrderBy(entry => entry.Source, StringComparer.Ordinal)]);
+        TokenManifest.DtypeFor(_tokenizer.VocabSize), _tokenizer.VocabSize, _tokenizerHash, _settings, Complete: _done.ShardsDone == _parts.Count,
+        [.. _parts.SelectMany(Names).Select(shard => _entries.GetValueOrDefault(shard.Name)).OfType<TokenShardEntry>()]);
 
-    private void AddBytes(long bytes)
+    private void Report(long bytes)
     {
-        lock (_gate)
-        {
-            _bytesDone += bytes;
-            Report();
-        }
+        _done = _done with { BytesDone = _done.BytesDone + bytes };
+        _progress?.Report(_done);
     }
 
-    private void Report() => _progress?.Report(new PretokenizeProgress(_shardsDone, _sources.Count, _bytesDone, _bytes));
+    /// <summary>What becomes one shard, or where the split is by story (null) one of each split.</summary>
+    private sealed record Part(string Name, string? Split, IReadOnlyList<string> Files);
 }

@@ -1,44 +1,46 @@
-// Story shards → the words in them, several shards at a time.
-using LlamaFullstack.Data.Stories;
+// A dataset's files → the words in them, several files at a time.
+using LlamaFullstack.Data.Datasets;
 
 namespace LlamaFullstack.Data.VocabularyTraining;
 
-/// <summary>Counts the words of story shards, read as they are: each story is a text of its own.</summary>
+/// <summary>Counts the words of a dataset: each story is a text of its own.</summary>
 public static class StoryWords
 {
     private const int StoriesPerReport = 512;
 
     /// <summary>Counts in parallel; the result does not depend on the number of threads.</summary>
-    /// <param name="shards">Paths of the shards.</param>
+    /// <param name="dataset">The stories.</param>
+    /// <param name="files">Those of its files that are to be read.</param>
     /// <param name="settings">For its rule on spaces.</param>
-    /// <param name="threads">How many shards are read at a time.</param>
-    /// <param name="progress">Told how many bytes of the shards are done, from several threads.</param>
+    /// <param name="threads">How many files are read at a time.</param>
+    /// <param name="progress">Told how many bytes of the files are done, from several threads.</param>
     /// <param name="cancellation">Ends the counting.</param>
-    /// <exception cref="IOException">A shard cannot be read.</exception>
-    /// <exception cref="InvalidDataException">A shard is not one; the message says which and where.</exception>
+    /// <exception cref="IOException">A file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">A file is not what it should be; the message says which and where.</exception>
     /// <exception cref="OperationCanceledException">The counting was cancelled.</exception>
     public static WordCounts Count(
-        IReadOnlyList<string> shards, VocabularyTrainerSettings settings, int threads, IProgress<long>? progress = null, CancellationToken cancellation = default)
+        Dataset dataset, IReadOnlyList<string> files, VocabularyTrainerSettings settings, int threads,
+        IProgress<long>? progress = null, CancellationToken cancellation = default)
     {
-        var nextShard = -1;
+        var nextFile = -1;
         var bytesDone = 0L;
-        var workers = Enumerable.Range(0, Math.Max(1, Math.Min(threads, shards.Count))).Select(_ => Task.Run(CountShards, cancellation)).ToArray();
+        var workers = Enumerable.Range(0, Math.Max(1, Math.Min(threads, files.Count))).Select(_ => Task.Run(CountFiles, cancellation)).ToArray();
         var parts = Task.WhenAll(workers).GetAwaiter().GetResult();
         foreach (var part in parts[1..])
             parts[0].Add(part);
         return parts[0];
 
-        WordCounts CountShards()
+        WordCounts CountFiles()
         {
             var words = new WordCounts(settings.RemoveExtraWhitespaces);
-            for (var shard = Interlocked.Increment(ref nextShard); shard < shards.Count; shard = Interlocked.Increment(ref nextShard))
+            for (var file = Interlocked.Increment(ref nextFile); file < files.Count; file = Interlocked.Increment(ref nextFile))
             {
-                using var reader = StoryShardReader.Open(shards[shard]);
-                var reported = 0L;
+                using var reader = dataset.Open(files[file]);
+                var (reported, stories) = (0L, 0);
                 while (reader.Read())
                 {
                     words.Add(reader.Story);
-                    if (reader.Index % StoriesPerReport == 0)
+                    if (++stories % StoriesPerReport == 0)
                         Report(reader.Position, ref reported);
                 }
                 Report(reader.Position, ref reported);

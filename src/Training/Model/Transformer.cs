@@ -60,6 +60,9 @@ public sealed class Transformer : nn.Module, ITensorSource
     /// <summary>The parameters by their names, which are those of <see cref="TensorNames"/>.</summary>
     public IReadOnlyDictionary<string, Parameter> Parameters => _byName;
 
+    /// <summary>Called in the backward pass with a layer's number as soon as the gradients of that layer and of all above it are complete.</summary>
+    internal Action<int>? BackwardReached { get; set; }
+
     /// <summary>Makes a model and gives it the weights of a source, such as a .bin file or a checkpoint.</summary>
     /// <param name="source">Where the weights come from.</param>
     /// <param name="placement">Where the model lies and in which precision it computes.</param>
@@ -97,7 +100,8 @@ public sealed class Transformer : nn.Module, ITensorSource
         var stream = Stream(tokens, cache);
         cache?.Advance((int)tokens.shape[1]);
         var last = stream.narrow(1, stream.shape[1] - 1, 1).squeeze(1);
-        return Classify(last).to(_placement.Weights).MoveToOuterDisposeScope();
+        var logits = linear(_placement.ForProduct(last), _placement.ForProduct(Classifier));
+        return logits.to(_placement.Weights).MoveToOuterDisposeScope();
     }
 
     /// <summary>The mean over all positions of -log softmax(logits)[target].</summary>
@@ -107,8 +111,8 @@ public sealed class Transformer : nn.Module, ITensorSource
     public Tensor Loss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
-        var logits = Classify(Stream(tokens, cache: null)).view(-1, Config.VocabSize).to(_placement.Weights);
-        return cross_entropy(logits, targets.view(-1), ignore_index: -1).MoveToOuterDisposeScope();
+        var stream = Stream(tokens, cache: null).view(-1, Config.Dim);
+        return ClassifierLoss.Of(stream, Classifier, targets.view(-1), _placement).MoveToOuterDisposeScope();
     }
 
     /// <summary>Takes over the weights of a source of the same shape.</summary>
@@ -144,17 +148,18 @@ public sealed class Transformer : nn.Module, ITensorSource
         base.Dispose(disposing);
     }
 
+    private Parameter Classifier => _byName[SharedClassifier ? TensorNames.TokEmbeddings : TensorNames.Output];
+
     /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>
     private Tensor Stream(Tensor tokens, KvCache? cache)
     {
         var h = dropout(_embedding.forward(tokens), _dropout, training);
         for (var layer = 0; layer < _layers.Count; layer++)
+        {
+            if (BackwardReached is { } reached && h.requires_grad)
+                h = BackwardMark.Apply(h, layer, reached);
             h = _layers[layer].Forward(h, layer, cache);
+        }
         return _norm.forward(h);
     }
-
-    private Tensor Classify(Tensor stream) =>
-        _output is not null
-            ? _output.forward(stream)
-            : linear(_placement.ForProduct(stream), _placement.ForProduct(_byName[TensorNames.TokEmbeddings]));
 }

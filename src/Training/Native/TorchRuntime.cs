@@ -32,6 +32,7 @@ public static class TorchRuntime
         try
         {
             NativeLibrary.Load(Library, typeof(torch).Assembly, searchPath: null);
+            OneDnnProducts.InstallIfFaster();
         }
         catch (DllNotFoundException e)
         {

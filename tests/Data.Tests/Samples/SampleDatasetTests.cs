@@ -56,7 +56,7 @@ public class SampleDatasetTests
 
     private static List<string> ReadAll(string path)
     {
-        using var reader = StoryShardReader.Open(path);
+        using var reader = JsonStoryReader.Open(path);
         var stories = new List<string>();
         while (reader.Read())
             stories.Add(Encoding.UTF8.GetString(reader.Story));

@@ -3,6 +3,8 @@ using System.Security.Cryptography;
 using System.Text;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
+using LlamaFullstack.Data.Datasets;
+using LlamaFullstack.Data.Loading;
 using LlamaFullstack.Data.Stories;
 using LlamaFullstack.Data.Tokens;
 
@@ -25,7 +27,7 @@ public class PretokenizerTests
             File.Copy(shard, Path.Combine(folder.Stories, Path.GetFileName(shard)));
         File.Copy(Fixtures.Path(model.Split('/')), folder.TokenizerModel(vocabSize));
 
-        var manifest = await Pretokenizer.RunAsync(folder, vocabSize);
+        var manifest = await Run(folder, vocabSize);
 
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (var shard in folder.TokenShards(vocabSize))
@@ -40,7 +42,7 @@ public class PretokenizerTests
     {
         using var temp = new TempFolder();
         var folder = Prepare(temp, [["ab", ""], ["b"]]);
-        await Pretokenizer.RunAsync(folder, VocabSize);
+        await Run(folder, VocabSize);
         Assert.Equal([1, Space, A, B, 1], Tokens(folder, "data00.bin"));
         Assert.Equal([1, Space, B], Tokens(folder, "data01.bin"));
         Assert.Equal(
@@ -53,23 +55,23 @@ public class PretokenizerTests
     {
         using var temp = new TempFolder();
         var folder = Prepare(temp, [["a"], ["b"], ["ab"], ["ba"]]);
-        var first = await Pretokenizer.RunAsync(folder, VocabSize);
+        var first = await Run(folder, VocabSize);
         var written = folder.TokenShards(VocabSize).ToDictionary(path => path, File.GetLastWriteTimeUtc);
 
         StoryShardWriter.Write(folder.StoryShards()[1], ["a"]);         // same size, other story
         File.Delete(folder.TokenShards(VocabSize)[3]);                  // deleted
         File.WriteAllBytes(folder.TokenShards(VocabSize)[2], [1, 0]);   // cut short
         var reports = new List<PretokenizeProgress>();
-        var second = await Pretokenizer.RunAsync(folder, VocabSize, new Immediate<PretokenizeProgress>(reports.Add));
+        var second = await Run(folder, VocabSize, new Immediate<PretokenizeProgress>(reports.Add));
 
         Assert.Equal(written[folder.TokenShards(VocabSize)[0]], File.GetLastWriteTimeUtc(folder.TokenShards(VocabSize)[0]));
         Assert.Equal([1, Space, A], Tokens(folder, "data01.bin"));
         Assert.Equal([1, Space, A, B], Tokens(folder, "data02.bin"));
         Assert.Equal([1, Space, B, A], Tokens(folder, "data03.bin"));
-        Assert.Equal(first.Shards.Skip(2), second.Shards.Skip(2));
+        Assert.Equal(first.Shards.Skip(2).Select(shard => (shard.Name, shard.Tokens, shard.SourceSha256)), second.Shards.Skip(2).Select(shard => (shard.Name, shard.Tokens, shard.SourceSha256)));
 
         var bytes = folder.StoryShards().Sum(path => new FileInfo(path).Length);
-        Assert.Equal(new PretokenizeProgress(4, 4, bytes, bytes), reports[^1]);
+        Assert.Equal(new PretokenizeProgress(4, 4, bytes, bytes, BytesSkipped: new FileInfo(folder.StoryShards()[0]).Length), reports[^1]);
         Assert.Equal(reports.Select(report => report.BytesDone).Order(), reports.Select(report => report.BytesDone));
     }
 
@@ -78,9 +80,9 @@ public class PretokenizerTests
     {
         using var temp = new TempFolder();
         var folder = Prepare(temp, [["ab"]]);
-        await Pretokenizer.RunAsync(folder, VocabSize);
+        await Run(folder, VocabSize);
         WriteModel(folder, "b", "a");
-        await Pretokenizer.RunAsync(folder, VocabSize);
+        await Run(folder, VocabSize);
         Assert.Equal([1, Space, B, A], Tokens(folder, "data00.bin"));
     }
 
@@ -91,12 +93,12 @@ public class PretokenizerTests
         var folder = Prepare(temp, [["a"], ["b"]]);
         var bad = Path.Combine(folder.Stories, "data02.json");
         File.WriteAllText(bad, "[{\"story\":\"a\"}");
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => Pretokenizer.RunAsync(folder, VocabSize));
+        var error = await Assert.ThrowsAsync<InvalidDataException>(() => Run(folder, VocabSize));
         Assert.StartsWith($"{bad}: byte 14: not valid JSON", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(Directory.GetFiles(folder.Tokens(VocabSize)), path => path.EndsWith(".tmp", StringComparison.Ordinal));
 
         File.Delete(bad);
-        Assert.True((await Pretokenizer.RunAsync(folder, VocabSize)).Complete);
+        Assert.True((await Run(folder, VocabSize)).Complete);
     }
 
     [Fact]
@@ -110,7 +112,7 @@ public class PretokenizerTests
             if (report.ShardsDone == 5)
                 cancel.Cancel();
         });
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Pretokenizer.RunAsync(folder, VocabSize, stopAfterFive, cancel.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Run(folder, VocabSize, stopAfterFive, cancel.Token));
 
         var manifest = TokenManifest.Read(folder.Tokens(VocabSize))!;
         Assert.False(manifest.Complete);
@@ -118,7 +120,7 @@ public class PretokenizerTests
         var error = Assert.Throws<InvalidDataException>(() => manifest.Check(folder.Tokens(VocabSize), folder.TokenizerModel(VocabSize)));
         Assert.EndsWith($"pretokenising was stopped after {manifest.Shards.Count} shards. Run it again to finish.", error.Message, StringComparison.Ordinal);
 
-        var whole = await Pretokenizer.RunAsync(folder, VocabSize);
+        var whole = await Run(folder, VocabSize);
         Assert.True(whole.Complete);
         Assert.Equal(20, folder.TokenShards(VocabSize).Count);
     }
@@ -131,7 +133,8 @@ public class PretokenizerTests
     {
         using var temp = new TempFolder();
         var folder = new DataFolder(temp.Path, dataset);
-        var error = await Assert.ThrowsAsync<FileNotFoundException>(() => Pretokenizer.RunAsync(folder, vocabSize));
+        StoryShardWriter.Write(Path.Combine(folder.Stories, "data00.json"), ["a"]);
+        var error = await Assert.ThrowsAsync<FileNotFoundException>(() => Run(folder, vocabSize));
         Assert.StartsWith($"{folder.TokenizerModel(vocabSize)}: no such file. {advice}{temp.Path}", error.Message, StringComparison.Ordinal);
     }
 
@@ -143,8 +146,8 @@ public class PretokenizerTests
         using var temp = new TempFolder();
         var folder = new DataFolder(temp.Path, dataset);
         WriteModel(folder, "a", "b");
-        var error = await Assert.ThrowsAsync<FileNotFoundException>(() => Pretokenizer.RunAsync(folder, VocabSize));
-        Assert.Equal($"{folder.Stories}: no stories (*.json). Get them first: {command} --data_dir={temp.Path}", error.Message);
+        var error = await Assert.ThrowsAsync<FileNotFoundException>(() => Run(folder, VocabSize));
+        Assert.Equal($"{folder.Stories}: no stories (*.txt, *.txt.gz, *.json, *.json.gz, *.jsonl, *.jsonl.gz). Get them first: {command} --data_dir={temp.Path}", error.Message);
     }
 
     [Fact]
@@ -153,28 +156,34 @@ public class PretokenizerTests
         using var temp = new TempFolder();
         var folder = Prepare(temp, [["a"]]);
         File.Copy(folder.TokenizerModel(VocabSize), folder.TokenizerModel(300));
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => Pretokenizer.RunAsync(folder, 300));
+        var error = await Assert.ThrowsAsync<InvalidDataException>(() => Run(folder, 300));
         Assert.StartsWith($"{folder.TokenizerModel(300)}: 262 pieces, expected 300. Train it again: llamafs data", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData(Pretokenizer.MaxVocabSize, true)]
-    [InlineData(Pretokenizer.MaxVocabSize + 1, false)]
-    public async Task Run_VocabularyBeyondTwoBytes_Throws(int vocabSize, bool fits)
+    [InlineData(65_536, "data00.bin", "uint16", 2)]
+    [InlineData(65_537, "data00.u32", "uint32", 4)]
+    public async Task Run_VocabularyBeyondTwoBytes_TakesFour(int vocabSize, string name, string dtype, int tokenSize)
     {
         using var temp = new TempFolder();
         var folder = new DataFolder(temp.Path, DataFolder.Sample);
         StoryShardWriter.Write(Path.Combine(folder.Stories, "data00.json"), ["\u4E00"]);
-        // The last piece is the story's only character, so that its id must be the greatest.
+        StoryShardWriter.Write(Path.Combine(folder.Stories, "data01.json"), ["\u4E00\u4E00"]);
+        // The last piece is the stories' only character, so that its id must be the greatest.
         WriteModel(vocabSize, folder, [.. Enumerable.Range(0, vocabSize - Vocabulary.FirstText - 2).Select(i => $"{i:x6}"), " ", "\u4E00"]);
-        if (fits)
-        {
-            await Pretokenizer.RunAsync(folder, vocabSize);
-            Assert.Equal([1, ushort.MaxValue - 1, ushort.MaxValue], Tokens(folder, "data00.bin", vocabSize));
-            return;
-        }
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => Pretokenizer.RunAsync(folder, vocabSize));
-        Assert.EndsWith(": 65,537 pieces, but a shard's 2-byte tokens tell at most 65,536 apart. Train a smaller vocabulary.", error.Message, StringComparison.Ordinal);
+        var manifest = await Run(folder, vocabSize);
+        Assert.Equal((dtype, name), (manifest.Dtype, manifest.Shards[0].Name));
+
+        using var shard = TokenShard.Open(Path.Combine(folder.Tokens(vocabSize), name));
+        var tokens = new long[shard.Length];
+        shard.Read(0, tokens);
+        Assert.Equal([1, vocabSize - 2, vocabSize - 1], tokens);
+        Assert.Equal(3 * tokenSize, new FileInfo(shard.Path).Length);
+
+        // Training finds and reads them.
+        var splits = TokenSplits.Find(folder, vocabSize);
+        using var loader = new BatchLoader(splits.Train, batchSize: 1, seqLen: 3, vocabSize, seed: 0);
+        Assert.Equal([1, vocabSize - 2, vocabSize - 1], loader.Next().Tokens);
     }
 
     [Fact]
@@ -182,7 +191,7 @@ public class PretokenizerTests
     {
         using var temp = new TempFolder();
         var folder = Prepare(temp, [["a"], ["b"]]);
-        var manifest = await Pretokenizer.RunAsync(folder, VocabSize);
+        var manifest = await Run(folder, VocabSize);
         var (tokens, model) = (folder.Tokens(VocabSize), folder.TokenizerModel(VocabSize));
         string Problem() => Assert.Throws<InvalidDataException>(() => manifest.Check(tokens, model)).Message;
         var shards = folder.TokenShards(VocabSize);
@@ -204,6 +213,78 @@ public class PretokenizerTests
     }
 
     [Fact]
+    public async Task Check_StoriesChangedSince_SaysWhich()
+    {
+        using var temp = new TempFolder();
+        var folder = Prepare(temp, [["a"], ["b"]]);
+        await Run(folder, VocabSize);
+        TokenSplits.Find(folder, VocabSize);
+        var (story, shard) = (folder.StoryShards()[1], folder.TokenShards(VocabSize)[1]);
+
+        File.SetLastWriteTimeUtc(story, DateTime.UtcNow.AddHours(1));       // only touched
+        TokenSplits.Find(folder, VocabSize);
+        StoryShardWriter.Write(story, ["a"]);                               // of the same size
+        File.SetLastWriteTimeUtc(story, DateTime.UtcNow.AddHours(1));
+        string Problem() => Assert.Throws<InvalidDataException>(() => TokenSplits.Find(folder, VocabSize)).Message;
+        Assert.Equal($"{shard}: ../stories/data01.json has changed since these tokens were made. Pretokenise again.", Problem());
+        StoryShardWriter.Write(story, ["ab"]);
+        File.SetLastWriteTimeUtc(story, DateTime.UtcNow.AddHours(-1));
+        Assert.Equal($"{shard}: ../stories/data01.json has changed since these tokens were made. Pretokenise again.", Problem());
+        File.Delete(story);
+        TokenSplits.Find(folder, VocabSize);
+    }
+
+    [Fact]
+    public async Task Run_SplitByShare_ValidatesTheSameStoriesWhateverElseThereIs()
+    {
+        using var temp = new TempFolder();
+        var folder = Prepare(temp, [[.. Enumerable.Range(0, 200).Select(i => $"ab {i}")], ["b", "ab 7", "ab 8"]]);
+        async Task<string[]> Validation()
+        {
+            await Pretokenizer.RunAsync(FileDataset.Open(folder, new DatasetSource(Validation: "0.25")), folder, VocabSize);
+            var tokenizer = new Tokenizer(SentencePieceModel.Read(folder.TokenizerModel(VocabSize)).Vocabulary);
+            return [.. TokenSplits.Find(folder, VocabSize).Validation.SelectMany(path => Decoded(path, tokenizer)).Order(StringComparer.Ordinal)];
+        }
+        var chosen = await Validation();
+        Assert.InRange(chosen.Length, 203 / 8, 203 / 2);        // 51 expected; these bounds are 4 and 8 standard deviations (6.2) away
+        var manifest = TokenManifest.Read(folder.Tokens(VocabSize))!;
+        Assert.Equal(203, manifest.Stories);
+        Assert.Equal(["data00.bin", "data00.val.bin", "data01.bin", "data01.val.bin"], manifest.Shards.Select(shard => shard.Name));
+
+        StoryShardWriter.Write(folder.StoryShards()[1], ["b", "ab 7", "ab 8", "a", "ba"]);
+        Assert.Subset((await Validation()).ToHashSet(), chosen.ToHashSet());
+    }
+
+    [Fact]
+    public async Task Run_SplitByFileName_ValidatesThatFile()
+    {
+        using var temp = new TempFolder();
+        var folder = Prepare(temp, [["a"], ["b"], ["ab"]]);
+        await Pretokenizer.RunAsync(FileDataset.Open(folder, new DatasetSource(Validation: "data01.json")), folder, VocabSize);
+        Assert.Equal(["data01.bin"], TokenSplits.Find(folder, VocabSize).Validation.Select(Path.GetFileName));
+        await Run(folder, VocabSize);       // remembered
+        Assert.Equal(["data00.bin", "data02.bin"], TokenSplits.Find(folder, VocabSize).Train.Select(Path.GetFileName));
+
+        var error = await Assert.ThrowsAsync<ArgumentException>(
+            () => Pretokenizer.RunAsync(FileDataset.Open(folder, new DatasetSource(Validation: "x.json")), folder, VocabSize));
+        Assert.Equal("--validation x.json: no file has this name. Name a file of the dataset, a share such as 0.05, or first.", error.Message);
+    }
+
+    [Fact]
+    public async Task Run_ManyFiles_BecomeFewShards()
+    {
+        using var temp = new TempFolder();
+        var folder = Prepare(temp, [.. Enumerable.Range(0, 600).Select(i => new[] { i % 2 == 0 ? "a" : "b" })]);
+        var manifest = await Run(folder, VocabSize);
+        Assert.Equal(201, manifest.Shards.Count);       // the first file validates; the other 599 are joined three by three
+        Assert.Equal((600, 1800), (manifest.Stories, manifest.Tokens));
+        File.Delete(folder.StoryShards()[^1]);
+        File.Delete(folder.StoryShards()[^1]);
+        Assert.Equal(598, (await Run(folder, VocabSize)).Stories);
+        Assert.Equal(200, folder.TokenShards(VocabSize).Count);
+    }
+
+    [Fact]
     public void ReadManifest_MissingOrDamaged_IsNullOrThrows()
     {
         using var temp = new TempFolder();
@@ -219,6 +300,10 @@ public class PretokenizerTests
 
     // A vocabulary of the marks, the bytes, " ", "a" and "b".
     private const int Space = Vocabulary.FirstText, A = Space + 1, B = Space + 2, VocabSize = B + 1;
+
+    private static Task<TokenManifest> Run(
+        DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress = null, CancellationToken cancellation = default) =>
+        Pretokenizer.RunAsync(FileDataset.Open(folder), folder, vocabSize, progress, cancellation);
 
     private static DataFolder Prepare(TempFolder temp, string[][] shards)
     {
@@ -243,6 +328,24 @@ public class PretokenizerTests
         ];
         var training = new SentencePieceTraining("stories", "tok", CharacterCoverage: 1, NumThreads: 1);
         SentencePieceModel.Trained(new Vocabulary { Pieces = pieces }, training).Write(folder.TokenizerModel(vocabSize));
+    }
+
+    /// <summary>The stories of a shard, each BOS beginning one.</summary>
+    private static IEnumerable<string> Decoded(string path, Tokenizer tokenizer)
+    {
+        using var shard = TokenShard.Open(path);
+        var tokens = new long[shard.Length];
+        shard.Read(0, tokens);
+        var ids = new List<int>();
+        foreach (var token in tokens.Append(Vocabulary.Bos))
+        {
+            if (token == Vocabulary.Bos && ids.Count > 0)
+            {
+                yield return tokenizer.Decode(ids.ToArray());
+                ids.Clear();
+            }
+            ids.Add((int)token);
+        }
     }
 
     private static ushort[] Tokens(DataFolder folder, string name, int vocabSize = VocabSize) =>

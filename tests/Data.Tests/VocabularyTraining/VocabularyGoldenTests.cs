@@ -1,4 +1,5 @@
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.VocabularyTraining;
 
 namespace LlamaFullstack.Data.Tests.VocabularyTraining;
@@ -12,9 +13,9 @@ public class VocabularyGoldenTests
     [InlineData(4096, 3)]
     public void Train_Stories_GivesSentencepiecesVocabulary(int vocabSize, int threads)
     {
-        var shards = Directory.GetFiles(Fixtures.Path("tinystories", "TinyStories_all_data"), "*.json").Order(StringComparer.Ordinal).ToArray();
+        var dataset = FileDataset.Open(new DataFolder(Fixtures.Path("tinystories"), DataFolder.TinyStories));
         var settings = new VocabularyTrainerSettings { VocabSize = vocabSize };
-        var trained = VocabularyTrainer.Train(StoryWords.Count(shards, settings, threads), settings);
+        var trained = VocabularyTrainer.Train(StoryWords.Count(dataset, dataset.Files, settings, threads), settings);
         Assert.Equal(File.ReadAllText(Fixtures.Path("spm-train", $"stories-{vocabSize}.vocab")), Text(trained));
         Assert.Null(trained.FirstArbitraryPiece);
     }

@@ -6,7 +6,7 @@ using LlamaFullstack.Data.Stories;
 
 namespace LlamaFullstack.Data.Tests.Stories;
 
-public class StoryShardReaderTests
+public class JsonStoryReaderTests
 {
     [Fact]
     public void Read_RealShards_GivesPythonsStrippedStories()
@@ -17,7 +17,7 @@ public class StoryShardReaderTests
         var count = 0;
         foreach (var path in Directory.GetFiles(Fixtures.Path("tinystories", "TinyStories_all_data"), "*.json").Order(StringComparer.Ordinal))
         {
-            using var reader = StoryShardReader.Open(path);
+            using var reader = JsonStoryReader.Open(path);
             while (reader.Read())
             {
                 hash.AppendData(reader.Story);
@@ -50,8 +50,8 @@ public class StoryShardReaderTests
     [InlineData("", "shard.json: byte 0: not valid JSON: The input does not contain any JSON tokens.")]
     [InlineData("{}", "shard.json: byte 1: expected a JSON array of stories.")]
     [InlineData("[1]", "shard.json: byte 2: expected an object with a \"story\" after item -1, found Number.")]
-    [InlineData("[{}]", "shard.json: byte 3: item 0 has no \"story\".")]
-    [InlineData("[{\"story\":\"a\"},{\"text\":\"a\"}]", "shard.json: byte 27: item 1 has no \"story\".")]
+    [InlineData("[{}]", "shard.json: byte 3: item 0 has no \"story\"; --text_column names the text.")]
+    [InlineData("[{\"story\":\"a\"},{\"text\":\"a\"}]", "shard.json: byte 27: item 1 has no \"story\"; --text_column names the text.")]
     [InlineData("[{\"story\":null}]", "shard.json: byte 14: the \"story\" of item 0 is not text but Null.")]
     [InlineData("[{\"story\":\"a\"}", "shard.json: byte 14: not valid JSON: ")]
     [InlineData("[{\"story\":\"a\"}]]", "shard.json: byte 15: not valid JSON: ")]
@@ -99,11 +99,29 @@ public class StoryShardReaderTests
             return ReadAll(json).SequenceEqual(expected);
         });
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"text\":\"a\"}\n{\"id\":2,\"text\":\"b\"}\n", "a", "b")]
+    [InlineData("\uFEFF{\"text\":\"a\"}\r\n\r\n{\"text\":\"b\"}", "a", "b")]
+    [InlineData("{\"text\":\"a\\u0000\\ud800\"}", "a\0\uFFFD")]
+    public void Read_Lines_GivesStories(string json, params string[] stories) =>
+        Assert.Equal(stories, ReadAll(Encoding.UTF8.GetBytes(json), "text", lines: true));
+
+    [Theory]
+    [InlineData("{\"text\":\"a\"}\n[1]", "shard.json: byte 14: expected an object with a \"text\" after item 0, found StartArray.")]
+    [InlineData("{\"text\":\"a\"}\n{\"text\":", "shard.json: byte 21: not valid JSON: ")]
+    [InlineData("{\"text\":\"a\0\"}", "shard.json: byte 8: not valid JSON: ")]
+    public void Read_BadLines_NamesFileAndByte(string json, string message)
+    {
+        var error = Assert.Throws<InvalidDataException>(() => ReadAll(Encoding.UTF8.GetBytes(json), "text", lines: true));
+        Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
+    }
+
     private static List<string> ReadAll(string json) => ReadAll(Encoding.UTF8.GetBytes(json));
 
-    private static List<string> ReadAll(byte[] json)
+    private static List<string> ReadAll(byte[] json, string column = "story", bool lines = false)
     {
-        using var reader = new StoryShardReader(new MemoryStream(json), "shard.json");
+        using var reader = new JsonStoryReader(new MemoryStream(json), "shard.json", column, lines);
         var stories = new List<string>();
         while (reader.Read())
         {

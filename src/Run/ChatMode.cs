@@ -1,7 +1,7 @@
 using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Inference;
 
-namespace LlamaFullstack.Cli.Commands;
+namespace LlamaFullstack.Run;
 
 /// <summary>llamafs run -m chat: a conversation, a line of stdin at a time. stdout has the replies alone, one after the other.</summary>
 internal sealed class ChatMode(Transformer transformer, Tokenizer tokenizer, Sampler sampler, TextReader input, Stream output)

@@ -1,0 +1,112 @@
+// A window that slides over a file of text. It grows only where something that must be seen as a whole does not fit it, so that a file
+// of any size is read in little memory.
+
+using System.Buffers.Binary;
+using System.IO.Compression;
+using System.Text;
+
+namespace LlamaFullstack.Data.Stories;
+
+/// <summary>The bytes of a text file that are being looked at; a .gz file is unpacked on the way.</summary>
+internal sealed class TextWindow : IDisposable
+{
+    private const int FirstSize = 1 << 17;
+
+    // Nothing beyond this is a story; without a limit, a file with one endless string would take all memory.
+    private const int LargestSize = 1 << 28;
+
+    private readonly Stream _file;
+    private readonly GZipStream? _unpacked;
+    private byte[] _bytes = new byte[FirstSize];
+    private int _start;             // first byte of the window that is not consumed yet
+    private int _end;               // end of what was read into the window
+    private long _offset;           // offset of the window in the text
+
+    /// <summary>Looks at the beginning of a stream, which is disposed with the window. A byte order mark is skipped.</summary>
+    public TextWindow(Stream file, string name, bool isGZip = false)
+    {
+        _file = file;
+        Name = name;
+        _unpacked = isGZip ? new GZipStream(file, CompressionMode.Decompress) : null;
+    }
+
+    /// <summary>Opens a file; one whose name ends with .gz is unpacked.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static TextWindow Open(string path) => new(
+        new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan),
+        path, path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>What messages call the file.</summary>
+    public string Name { get; }
+
+    /// <summary>What was read and is not consumed.</summary>
+    public ReadOnlyMemory<byte> Rest => _bytes.AsMemory(_start.._end);
+
+    /// <summary>Whether <see cref="Rest"/> goes to the end of the text.</summary>
+    public bool HasEnded { get; private set; }
+
+    /// <summary>Offset of <see cref="Rest"/> in the text.</summary>
+    public long Offset => _offset + _start;
+
+    /// <summary>Bytes of the file that are done, for progress.</summary>
+    public long FilePosition => _unpacked is null ? Offset : _file.Position;
+
+    /// <summary>Whether anything was read yet.</summary>
+    public bool HasBegun => _offset + _end > 0 || HasEnded;
+
+    /// <summary>Leaves bytes at the beginning of <see cref="Rest"/> behind.</summary>
+    public void Consume(int count) => _start += count;
+
+    /// <summary>Slides to the first byte not consumed, and reads until the window is full or the text has ended.</summary>
+    /// <exception cref="InvalidDataException">The window would become too large, or the .gz file is damaged.</exception>
+    public void Fill()
+    {
+        var isFirst = !HasBegun;
+        var rest = _end - _start;
+        if (rest == LargestSize)
+            throw new InvalidDataException($"{Name}: a story of over {LargestSize:N0} bytes at byte {Offset:N0}. Is this a file of stories, and do you name the right separator?");
+        var bytes = rest <= _bytes.Length / 2 ? _bytes : new byte[2 * _bytes.Length];
+        _bytes.AsSpan(_start, rest).CopyTo(bytes);
+        _bytes = bytes;
+        _offset += _start;
+        _start = 0;
+        _end = rest + Read(bytes.AsSpan(rest));
+        HasEnded = _end < bytes.Length;
+        if (HasEnded)
+            CheckWhole();
+        if (isFirst && Rest.Span.StartsWith(Encoding.UTF8.Preamble))
+            Consume(Encoding.UTF8.Preamble.Length);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _unpacked?.Dispose();
+        _file.Dispose();
+    }
+
+    private int Read(Span<byte> bytes)
+    {
+        try
+        {
+            return (_unpacked ?? _file).ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"{Name}: not a whole .gz file ({e.Message.TrimEnd('.')}). Download or make it again.", e);
+        }
+    }
+
+    /// <summary>A .gz file that is cut short unpacks without an error, but its last 4 bytes are then not the length of the text.</summary>
+    private void CheckWhole()
+    {
+        if (_unpacked is null)
+            return;
+        const int SmallestGZip = 18;
+        Span<byte> length = stackalloc byte[sizeof(uint)];
+        _file.Seek(-Math.Min(length.Length, _file.Length), SeekOrigin.End);
+        if (_file.ReadAtLeast(length, length.Length, throwOnEndOfStream: false) < length.Length || _file.Length < SmallestGZip
+            || BinaryPrimitives.ReadUInt32LittleEndian(length) != (uint)(_offset + _end))
+            throw new InvalidDataException($"{Name}: cut short, or several .gz files joined in one. Download or make it again, or unpack it first (gunzip).");
+    }
+}

@@ -1,0 +1,104 @@
+using System.Diagnostics;
+
+namespace LlamaFullstack.Inference.Benchmarks;
+
+/// <summary>Measures how fast a model runs here: its prompt, its decoding, and the memory that bounds decoding.</summary>
+/// <remarks>Other programs disturb a measurement for moments: each figure is the median of rounds, and the three are measured one after
+/// the other in every round, so that a slow time falls on all alike.</remarks>
+public static class Benchmark
+{
+    // Long enough that a small model's time is not the clock's, short enough to be patient with.
+    private static readonly TimeSpan LeastTime = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Measures a model.</summary>
+    /// <param name="model">Any model.</param>
+    /// <param name="settings">What to measure.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <exception cref="ArgumentException">The model's context is too short for the settings.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static unsafe BenchmarkResult Run(LlamaModel model, BenchmarkSettings settings, CancellationToken cancellation = default)
+    {
+        var context = model.Config.MaxSeqLen;
+        var (position, count) = (settings.Position, settings.DecodeTokens);
+        var promptLength = settings.PromptTokens ?? Math.Min(BenchmarkSettings.DefaultPromptTokens, context);
+        if (promptLength > context)
+            throw new ArgumentException($"a prompt of {promptLength} tokens: the model's context is {context}.");
+        if (position + (long)count > context)
+            throw new ArgumentException($"{count} tokens from position {position} on: the model's context is {context}.");
+
+        using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads });
+        var (address, length) = model.MeasurableBytes;
+        using var memory = new ReadBandwidth((byte*)address, length, transformer.Threads);
+        var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);
+        var prompt = Tokens(promptLength, model.Config.VocabSize);
+
+        void ReadPrompt(int[] tokens)
+        {
+            for (var pos = 0; pos < tokens.Length; pos++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                transformer.Accept(tokens[pos], pos);
+            }
+        }
+        void Decode()
+        {
+            var token = prompt[0];
+            for (var pos = position; pos < position + count; pos++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                token = sampler.Sample(transformer.Forward(token, pos));
+            }
+        }
+
+        ReadPrompt(Tokens(position, model.Config.VocabSize)); // what decoding attends to
+        Decode(); // brings the file into memory and the code to its final form
+        var (prompts, decodes, reads) = (new double[settings.Repeats], new double[settings.Repeats], new double[settings.Repeats]);
+        for (var round = 0; round < settings.Repeats; round++)
+        {
+            decodes[round] = count * TimesPerSecond(Decode);
+            reads[round] = memory.Length * TimesPerSecond(memory.ReadAll);
+            prompts[round] = promptLength * TimesPerSecond(() => ReadPrompt(prompt));
+        }
+        return new BenchmarkResult
+        {
+            WeightType = model.WeightType,
+            WeightBytesPerToken = model.WeightBytesPerToken,
+            Threads = transformer.Threads,
+            Kernels = transformer.Kernels.Name,
+            Repeats = settings.Repeats,
+            PromptTokens = promptLength,
+            PromptTokensPerSecond = Median(prompts),
+            Position = position,
+            DecodeTokens = count,
+            DecodeTokensPerSecond = Median(decodes),
+            ReadBytesPerSecond = Median(reads),
+            ResidentBytes = Environment.WorkingSet,
+        };
+    }
+
+    private static double TimesPerSecond(Action work)
+    {
+        var times = 0;
+        var start = Stopwatch.GetTimestamp();
+        do
+        {
+            work();
+            times++;
+        }
+        while (Stopwatch.GetElapsedTime(start) < LeastTime);
+        return times / Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    private static double Median(double[] values)
+    {
+        Array.Sort(values);
+        return (values[(values.Length - 1) / 2] + values[values.Length / 2]) / 2;
+    }
+
+    /// <summary>Tokens that lie all over the vocabulary: every embedding is as likely as another.</summary>
+    private static int[] Tokens(int count, int vocabSize)
+    {
+        const int Prime = 7919;
+        return [.. Enumerable.Range(1, count).Select(i => (int)((long)i * Prime % vocabSize))];
+    }
+}

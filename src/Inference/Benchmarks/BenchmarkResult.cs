@@ -1,0 +1,50 @@
+namespace LlamaFullstack.Inference.Benchmarks;
+
+/// <summary>What was measured: medians of rounds.</summary>
+public sealed record BenchmarkResult
+{
+    /// <summary>What the weights are stored as: fp32 or int8.</summary>
+    public required string WeightType { get; init; }
+
+    /// <summary>Bytes of weights that a token reads.</summary>
+    public required long WeightBytesPerToken { get; init; }
+
+    /// <summary>Threads that ran.</summary>
+    public required int Threads { get; init; }
+
+    /// <summary>The kernels' name.</summary>
+    public required string Kernels { get; init; }
+
+    /// <summary>Rounds.</summary>
+    public required int Repeats { get; init; }
+
+    /// <summary>Length of the prompt.</summary>
+    public required int PromptTokens { get; init; }
+
+    /// <summary>Tokens of the prompt read in a second.</summary>
+    public required double PromptTokensPerSecond { get; init; }
+
+    /// <summary>Where decoding began.</summary>
+    public required int Position { get; init; }
+
+    /// <summary>Tokens decoded from there on.</summary>
+    public required int DecodeTokens { get; init; }
+
+    /// <summary>Tokens decoded in a second, the choice of the likeliest included.</summary>
+    public required double DecodeTokensPerSecond { get; init; }
+
+    /// <summary>Bytes a second that as many threads read from the same weights and do nothing else with.</summary>
+    public required double ReadBytesPerSecond { get; init; }
+
+    /// <summary>Memory of this process at the end: the model's pages, the keys and values, and the program.</summary>
+    public required long ResidentBytes { get; init; }
+
+    /// <summary>Milliseconds a decoded token.</summary>
+    public double DecodeMilliseconds => 1000 / DecodeTokensPerSecond;
+
+    /// <summary>Bytes of weights that decoding reads in a second.</summary>
+    public double WeightBytesPerSecond => WeightBytesPerToken * DecodeTokensPerSecond;
+
+    /// <summary>How near decoding comes to its limit: <see cref="WeightBytesPerSecond"/> / <see cref="ReadBytesPerSecond"/>.</summary>
+    public double ShareOfBandwidth => WeightBytesPerSecond / ReadBytesPerSecond;
+}

@@ -1,0 +1,65 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using LlamaFullstack.Inference.Kernels;
+
+namespace LlamaFullstack.Inference.Benchmarks;
+
+/// <summary>Threads that read memory and do nothing else: what bounds decoding, since each token reads every weight.</summary>
+internal sealed unsafe class ReadBandwidth : IDisposable
+{
+    private const int Step = 256; // four registers of the widest kind, so that no sum waits for the one before it
+
+    private readonly byte* _start;
+    private readonly long _steps;
+    private readonly WorkerPool _pool;
+    private readonly Action<int> _readPart;
+    private readonly long[] _sums;
+
+    /// <summary>Prepares to read.</summary>
+    /// <param name="start">The first byte.</param>
+    /// <param name="length">Bytes; what is not a whole 256 of them at the end is left out.</param>
+    /// <param name="threads">Each reads one contiguous part.</param>
+    public ReadBandwidth(byte* start, long length, int threads)
+    {
+        _start = start;
+        _steps = length / Step;
+        _sums = new long[threads];
+        _readPart = ReadPart;
+        _pool = new WorkerPool(threads);
+    }
+
+    /// <summary>Bytes that <see cref="ReadAll"/> reads.</summary>
+    public long Length => _steps * Step;
+
+    /// <summary>Reads every byte once.</summary>
+    public void ReadAll() => _pool.Run(_readPart);
+
+    /// <summary>Ends the threads.</summary>
+    public void Dispose() => _pool.Dispose();
+
+    private void ReadPart(int worker)
+    {
+        var first = _steps * worker / _pool.Workers;
+        var end = _steps * (worker + 1) / _pool.Workers;
+        _sums[worker] = Sum(_start + first * Step, _start + end * Step); // kept, so that no compiler finds the reading useless
+    }
+
+    // As far ahead as the kernels ask for their weights: the processor's own prefetchers read less than it could.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long Sum(byte* from, byte* end)
+    {
+        var (a, b, c, d) = (Vector512<long>.Zero, Vector512<long>.Zero, Vector512<long>.Zero, Vector512<long>.Zero);
+        for (; from < end; from += Step)
+        {
+            Prefetching.Line(from + Prefetching.Distance);
+            Prefetching.Line(from + Prefetching.Distance + 64);
+            Prefetching.Line(from + Prefetching.Distance + 128);
+            Prefetching.Line(from + Prefetching.Distance + 192);
+            a ^= Vector512.Load((long*)from);
+            b ^= Vector512.Load((long*)(from + 64));
+            c ^= Vector512.Load((long*)(from + 128));
+            d ^= Vector512.Load((long*)(from + 192));
+        }
+        return Vector512.Sum(a ^ b ^ c ^ d);
+    }
+}

@@ -1,0 +1,77 @@
+using System.Runtime.InteropServices;
+
+namespace LlamaFullstack.Run;
+
+/// <summary>How a program ends: one clear line on stderr for what went wrong, a clean stop on Ctrl-C.</summary>
+public static class ExitCode
+{
+    /// <summary>It did what it should.</summary>
+    public const int Done = 0;
+
+    /// <summary>A file, the data or the system did not allow it.</summary>
+    public const int Failure = 1;
+
+    /// <summary>The command line asks for something that cannot be.</summary>
+    public const int Usage = 2;
+
+    /// <summary>The user stopped it.</summary>
+    public const int Cancelled = 130;
+
+    private const int BrokenPipe = 32; // EPIPE on Linux and macOS: whoever read our output has left, which is no failure to report
+    private const int NoSpace = 28; // ENOSPC, likewise
+
+    /// <summary>Runs a program's work. Ctrl-C cancels it; a second one kills it.</summary>
+    /// <param name="work">Returns its exit code.</param>
+    public static int Of(Func<CancellationToken, int> work)
+    {
+        using var stop = new CancellationTokenSource();
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = !stop.IsCancellationRequested; // the first asks, the second insists
+            stop.Cancel();
+        }
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        try
+        {
+            return work(stop.Token);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            Say("stopped.");
+            return Cancelled;
+        }
+        catch (IOException e) when (e.HResult == BrokenPipe)
+        {
+            return Failure;
+        }
+        catch (Exception e) when (Environment.GetEnvironmentVariable("LLAMAFS_DEBUG") != "1")
+        {
+            var (code, message) = Describe(e);
+            Say(message);
+            return code;
+        }
+    }
+
+    /// <summary>Writes a line to stderr. Where stderr is closed or full there is nobody left to tell; the exit code still tells it.</summary>
+    public static void Say(string line)
+    {
+        try
+        {
+            Console.Error.WriteLine(line.ReplaceLineEndings(" "));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+    }
+
+    private static (int Code, string Message) Describe(Exception e) => e switch
+    {
+        UsageException => (Usage, e.Message),
+        ArgumentException => (Usage, e.Message.Split(" (Parameter ")[0]),
+        IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{e.Message} Free some space, or write to another disk."),
+        InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, e.Message),
+        OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
+        _ => (Failure, $"internal error: {e.GetType().Name}: {e.Message.Split('\n')[0]} Set LLAMAFS_DEBUG=1 to see where, and please report it."),
+    };
+}

@@ -1,0 +1,76 @@
+using LlamaFullstack.Data.Datasets;
+
+namespace LlamaFullstack.Data.Tests.Datasets;
+
+public sealed class FileDatasetTests : IDisposable
+{
+    private readonly TempFolder _temp = new();
+
+    public void Dispose() => _temp.Dispose();
+
+    [Theory]
+    [InlineData("poems.txt", "poems", "poems.txt")]
+    [InlineData("more/poems.jsonl.gz", "poems", "more/poems.jsonl.gz")]
+    [InlineData("more", "more", "more/a.json", "more/deep/b.txt", "more/poems.jsonl.gz")]
+    [InlineData("more/", "more", "more/a.json", "more/deep/b.txt", "more/poems.jsonl.gz")]
+    [InlineData("more/*.json", "more", "more/a.json")]
+    [InlineData("more/**/*.txt", "more", "more/deep/b.txt")]
+    [InlineData("no?es.txt", "", "notes.txt")]
+    public void Open_Path_FindsFilesAndName(string path, string name, params string[] files)
+    {
+        foreach (var file in new[] { "poems.txt", "notes.txt", "more/a.json", "more/deep/b.txt", "more/poems.jsonl.gz", "more/.hidden.txt", "more/c.pdf" })
+            _temp.Write(file, [(byte)'a']);
+        var folder = Folder(_temp.File(path));
+        var dataset = FileDataset.Open(folder);
+        Assert.Equal(name.Length > 0 ? name : Path.GetFileName(_temp.Path), dataset.Name);
+        Assert.Equal(files.Select(_temp.File), dataset.Files);
+        Assert.Equal("0.05", dataset.Validation.ToString());
+    }
+
+    [Fact]
+    public void Open_ByNameLater_IsAsItWasGiven()
+    {
+        _temp.Write("poems.txt", "a\n---\nb"u8.ToArray());
+        FileDataset.Open(Folder(_temp.File("poems.txt")), new DatasetSource(Separator: "---", Validation: "0.5"));
+        foreach (var again in new[] { FileDataset.Open(Folder("poems")), FileDataset.Open(Folder(_temp.File("poems.txt"))) })
+        {
+            Assert.Equal([_temp.File("poems.txt")], again.Files);
+            Assert.Equal(("separator=---, text_column=", "0.5"), (again.Settings, again.Validation.ToString()));
+        }
+        Assert.Equal("separator=line, text_column=", FileDataset.Open(Folder("poems"), new DatasetSource(Separator: "line")).Settings);
+    }
+
+    [Fact]
+    public void Open_AnotherOfTheSameName_IsRefused()
+    {
+        _temp.Write("a/poems.txt", [(byte)'a']);
+        _temp.Write("b/poems.txt", [(byte)'b']);
+        FileDataset.Open(Folder(_temp.File("a/poems.txt")));
+        var error = Assert.Throws<InvalidDataException>(() => FileDataset.Open(Folder(_temp.File("b/poems.txt"))));
+        Assert.Equal(
+            $"{_temp.File("data/poems")}: belongs to the dataset {_temp.File("a/poems.txt")}, which has the same name as {_temp.File("b/poems.txt")}. Rename one of them, or keep this one apart with --data_dir.",
+            error.Message);
+    }
+
+    [Fact]
+    public void Open_WhatIsNoDataset_SaysWhy()
+    {
+        _temp.Write("a.pdf", [1]);
+        _temp.Write("sample.txt", [1]);
+        _temp.Write("tok512.txt", [1]);
+        string Problem<T>(string path) where T : Exception => Assert.Throws<T>(() => FileDataset.Open(Folder(path))).Message;
+        Assert.EndsWith("a.pdf: expected a name that ends in .txt, .txt.gz, .json, .json.gz, .jsonl, .jsonl.gz. Plain text is .txt.",
+            Problem<InvalidDataException>(_temp.File("a.pdf")), StringComparison.Ordinal);
+        Assert.EndsWith(". Is the path right?", Problem<FileNotFoundException>(_temp.File("b.txt")), StringComparison.Ordinal);
+        Assert.EndsWith(". Is the path right?", Problem<FileNotFoundException>(_temp.File("none/*.txt")), StringComparison.Ordinal);
+        Assert.EndsWith(" Is it one of tinystories, tinystories-v2, sample, a name used before, or the path of a file, a folder or a pattern?",
+            Problem<FileNotFoundException>("no-such-name"), StringComparison.Ordinal);
+        Assert.EndsWith("would be named \"sample\", which this program uses itself. Rename the file or folder.",
+            Problem<ArgumentException>(_temp.File("sample.txt")), StringComparison.Ordinal);
+        Assert.Contains("would be named \"tok512\"", Problem<ArgumentException>(_temp.File("tok512.txt")), StringComparison.Ordinal);
+        Assert.EndsWith("only the name of the file may be a pattern, and ** the folder before it.", Problem<ArgumentException>(_temp.File("*/a.txt")), StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_temp.File("data")));
+    }
+
+    private DataFolder Folder(string dataset) => new(_temp.File("data"), dataset);
+}

@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace LlamaFullstack.EndToEnd.Tests;
+
+/// <summary>One model trained by several processes, which Open MPI connects.</summary>
+public class DistributedTests
+{
+    private static readonly string[] Model =
+        ["train", "--dataset=sample", "--vocab_size=320", "--max_seq_len=64", "--dim=32", "--n_layers=3", "--n_heads=4", "--n_kv_heads=2",
+         "--multiple_of=16", "--batch_size=8", "--device=cpu", "--dtype=float32", "--learning_rate=1e-2", "--warmup_iters=5", "--eval_iters=3"];
+
+    private static readonly (string, string)[] OneThread = [("OMP_NUM_THREADS", "1")];
+
+    [Fact]
+    public void Train_TwoRanksThatShareTheBatch_LearnAsOneDoes()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--max_iters=50", "--eval_interval=25", "--log_interval=1"];
+        var one = Llamafs.Run([.. run, "--out_dir=one"], folder.Path, environment: OneThread).AssertSucceeds();
+        var two = Llamafs.Run([.. run, "--out_dir=two", "--nproc_per_node=2"], folder.Path, environment: OneThread).AssertSucceeds();
+
+        // The same sequences, summed in another order; printed with four digits, so what is below 1e-5 may show as one unit of the last.
+        Assert.Contains("rank 0 of 2 by", two.Out, StringComparison.Ordinal);
+        var expected = Losses(one.Out);
+        Assert.Equal(50, expected.Count);
+        Assert.All(expected.Zip(Losses(two.Out), (a, b) => Math.Abs(a - b)), difference => Assert.InRange(difference, 0, 1.01e-4));
+        Assert.Equal(50, Losses(two.Out).Count); // one rank alone reports
+
+        // Another number of processes goes on where these stopped.
+        var resumed = Llamafs.Run([.. run, "--out_dir=two", "--init_from=resume", "--max_iters=52"], folder.Path, environment: OneThread).AssertSucceeds();
+        Assert.Contains("at update 50", resumed.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Train_ARankIsKilled_EndsTheOthersAndKeepsTheCheckpoint()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--max_iters=100000", "--eval_interval=20", "--always_save_checkpoint", "--log_interval=1"];
+        using var job = Llamafs.Start([.. run, "--nproc_per_node=2"], folder.Path, OneThread);
+        var error = job.StandardError.ReadToEndAsync();
+        while (job.StandardOutput.ReadLine() is { } line && !line.StartsWith("30 |", StringComparison.Ordinal)) { }
+        _ = job.StandardOutput.ReadToEndAsync();
+        using (var kill = Process.Start("kill", ["-KILL", LastRank(job.Id)]))
+            kill.WaitForExit();
+
+        Assert.True(job.WaitForExit(TimeSpan.FromSeconds(10)), "the other rank did not end within 10 seconds");
+        Assert.NotEqual(0, job.ExitCode);
+        Assert.Contains("signal 9", await error, StringComparison.Ordinal);
+        var resumed = Llamafs.Run([.. run, "--init_from=resume", "--max_iters=61"], folder.Path, environment: OneThread);
+        Assert.Contains("Resuming training", resumed.AssertSucceeds().Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Train_BatchThatRanksCannotShare_IsRefused()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        var refused = Llamafs.Run([.. Model, "--gradient_accumulation_steps=3", "--nproc_per_node=2"], folder.Path, environment: OneThread);
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("--gradient_accumulation_steps 3: must be a multiple of the 2 processes", refused.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Train_TorchrunOnAProcessor_SaysWhatToUse() =>
+        Llamafs.Run(["train", "--device=cpu"], null, "", ("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")).AssertFails(2, "mpirun -n 2 llamafs train");
+
+    private static void NeedsMpi()
+    {
+        try
+        {
+            using var version = Process.Start(new ProcessStartInfo("mpirun", "--version") { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            if (version.StandardOutput.ReadToEnd().Contains("Open MPI", StringComparison.Ordinal))
+                return;
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+        }
+        Assert.Skip("Open MPI's mpirun is not installed (Debian: openmpi-bin)");
+    }
+
+    private static TempFolder Prepared()
+    {
+        var folder = new TempFolder();
+        Llamafs.Run(["data", "sample", "--num_stories=500"], folder.Path).AssertSucceeds();
+        Llamafs.Run(["data", "train_vocab", "--dataset=sample", "--vocab_size=320"], folder.Path).AssertSucceeds();
+        Llamafs.Run(["data", "pretokenize", "--dataset=sample", "--vocab_size=320"], folder.Path).AssertSucceeds();
+        return folder;
+    }
+
+    private static List<double> Losses(string log) =>
+        [.. log.Split('\n').Where(line => line.Contains(" | loss ", StringComparison.Ordinal)).Select(line => double.Parse(line.Split(' ')[3], CultureInfo.InvariantCulture))];
+
+    /// <summary>The youngest grandchild: llamafs → mpirun → ranks.</summary>
+    private static string LastRank(int launcher)
+    {
+        static string Children(string of)
+        {
+            using var list = Process.Start(new ProcessStartInfo("ps", $"--no-headers -o pid --ppid {of}") { RedirectStandardOutput = true })!;
+            return list.StandardOutput.ReadToEnd();
+        }
+        var mpirun = Children(launcher.ToString(CultureInfo.InvariantCulture)).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)[0];
+        return Children(mpirun).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)[^1];
+    }
+}

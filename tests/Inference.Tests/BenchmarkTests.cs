@@ -1,0 +1,64 @@
+using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Inference.Benchmarks;
+
+namespace LlamaFullstack.Inference.Tests;
+
+/// <summary>What a benchmark does and counts; never how fast it was.</summary>
+public sealed class BenchmarkTests : IDisposable
+{
+    private static readonly LlamaConfig Shape = ModelShapes.ByName["260K"];
+
+    private readonly TempFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(0, "fp32", 4)]
+    [InlineData(2, "int8", 2)] // 172 is whole groups of 4: each weight is 1 byte and a quarter of a scale
+    public void Run_AModel_ReportsWhatItMeasured(int version, string type, int bytesPerWeight)
+    {
+        using var model = RandomModelFile(version);
+        var result = Benchmark.Run(model, new() { Threads = 2, PromptTokens = 3, DecodeTokens = 2, Position = 510, Repeats = 1 },
+            TestContext.Current.CancellationToken);
+
+        Assert.Equal((type, 2, 3, 2, 510), (result.WeightType, result.Threads, result.PromptTokens, result.DecodeTokens, result.Position));
+        var norms = (2 * Shape.NLayers + 1) * Shape.Dim;
+        Assert.Equal((Shape.ParameterCount - norms) * bytesPerWeight + norms * sizeof(float), result.WeightBytesPerToken);
+        Assert.Equal(1000, result.DecodeMilliseconds * result.DecodeTokensPerSecond, 1e-9);
+        Assert.Equal(result.WeightBytesPerToken * result.DecodeTokensPerSecond, result.ShareOfBandwidth * result.ReadBytesPerSecond, 1e-3);
+        Assert.True(result.PromptTokensPerSecond > 0 && result.ResidentBytes > result.WeightBytesPerToken);
+    }
+
+    [Fact]
+    public void Run_MoreThanTheContext_IsRefused()
+    {
+        using var model = RandomModelFile(version: 0);
+        Assert.Equal("2 tokens from position 511 on: the model's context is 512.",
+            Assert.Throws<ArgumentException>(() => Benchmark.Run(model, new() { Position = 511, DecodeTokens = 2 }, TestContext.Current.CancellationToken)).Message);
+        Assert.Equal("a prompt of 513 tokens: the model's context is 512.",
+            Assert.Throws<ArgumentException>(() => Benchmark.Run(model, new() { PromptTokens = 513 }, TestContext.Current.CancellationToken)).Message);
+    }
+
+    [Fact]
+    public void RandomWeights_SameSeed_GivesTheSameNumbersOfAModelsSize()
+    {
+        var (once, again, other) = (new float[64 * 64], new float[64 * 64], new float[64 * 64]);
+        new RandomWeights(Shape, 1).Read(TensorNames.Wq(0), once);
+        new RandomWeights(Shape, 1).Read(TensorNames.Wq(0), again);
+        new RandomWeights(Shape, 2).Read(TensorNames.Wq(0), other);
+
+        Assert.Equal(once, again);
+        Assert.NotEqual(once, other);
+        // 4,096 values: the deviation of a sum's mean is 0.02 / 64, that of the deviation about 0.45 of it; six of them never happen.
+        Assert.Equal(0, once.Average(), 6 * 0.02 / 64);
+        Assert.Equal(0.02, Math.Sqrt(once.Average(value => (double)value * value)), 6 * 0.02 / 64);
+    }
+
+    private LlamaModel RandomModelFile(int version)
+    {
+        var path = _folder.File($"v{version}.bin");
+        ModelBinWriter.Write(path, new RandomWeights(Shape, 1), version);
+        return LlamaModel.Open(path);
+    }
+}
