@@ -52,6 +52,28 @@ public class ExportTests
     }
 
     [Fact]
+    public void Export_ToGguf_RunsAndVerifies()
+    {
+        using var folder = new TempFolder();
+        var model = Fixtures.Path("stories260K", "stories260K.bin");
+        var gguf = folder.File("m.gguf");
+        Llamafs.Run("export", gguf, "--checkpoint", model, "-z", Fixtures.Path("stories260K", "tok512.bin")).AssertSucceeds();
+        Assert.Contains("the same 50 tokens", Llamafs.Run("verify", gguf, model, "--tokens", "50").AssertSucceeds().Out);
+        Assert.Contains("vocab_size 512", Llamafs.Run("inspect", gguf).AssertSucceeds().Out);
+
+        var q8 = folder.File("q8.gguf");
+        Assert.Contains("F16", Llamafs.Run("export", q8, "--checkpoint", gguf, "--dtype", "q8_0").AssertSucceeds().Out); // w2, whose rows are no blocks
+        Assert.StartsWith("Once upon a time", Llamafs.Run("run", q8, "-t", "0", "-n", "50").AssertSucceeds().Out);
+        Llamafs.Run("export", gguf, "--checkpoint", model, "--version", "2").AssertFails(2, "--version");
+        Llamafs.Run("export", folder.File("m.bin"), "--checkpoint", model, "--dtype", "q8_0").AssertFails(2, "--dtype");
+        Llamafs.Run("export", gguf, "--checkpoint", model, "--dtype", "q5_0").AssertFails(2, "q5_0");
+        var cut = Llamafs.Run("inspect", folder.Write("cut.gguf", File.ReadAllBytes(gguf)[..5000]));
+        Assert.Equal(1, cut.ExitCode);
+        Assert.Contains("Was it cut short?", cut.Error);
+        Assert.Equal(1, Llamafs.Run("verify", gguf, q8).ExitCode);
+    }
+
+    [Fact]
     public void Export_NothingToExport_SaysWhatIsMissing()
     {
         using var folder = new TempFolder();
