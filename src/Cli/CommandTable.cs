@@ -11,6 +11,7 @@ internal static class CommandTable
     [
         ("quickstart", QuickstartCommand.Create),
         ("data", DataCommand.Create),
+        ("pull", PullCommand.Create),
         ("train", TrainCommand.Create),
         ("plot", PlotCommand.Create),
         ("sample", SampleCommand.Create),

@@ -2,4 +2,8 @@
 using LlamaFullstack.Cli;
 using LlamaFullstack.Run;
 
-return args is ["run", .. var rest] ? RunProgram.Run("llamafs run", rest) : Invocation.Run(args);
+if (args is not ["run", .. var words])
+    return Invocation.Run(args);
+return words is [var model, ..] && ModelName.MayBe(model)
+    ? ExitCode.Of(stop => RunProgram.Run("llamafs run", ModelName.Resolve(words), stop))
+    : RunProgram.Run("llamafs run", words);

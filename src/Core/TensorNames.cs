@@ -9,6 +9,9 @@ public readonly record struct TensorShape(string Name, int Rows, int Cols)
     /// <summary>Whether this is a norm's weight, of one dimension.</summary>
     public bool IsVector => Rows == 0;
 
+    /// <summary>Its dimensions, as checkpoints store them.</summary>
+    public IReadOnlyList<long> Dimensions => IsVector ? [Cols] : [Rows, Cols];
+
     /// <summary>Number of elements.</summary>
     public long Length => IsVector ? Cols : (long)Rows * Cols;
 }

@@ -7,7 +7,7 @@ namespace LlamaFullstack.Export;
 /// <param name="Source">The file that the weights came from.</param>
 /// <param name="Format">Its format.</param>
 /// <param name="Target">The file or the folder that was written.</param>
-/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's, <see cref="ModelExport.GgufVersion"/> for a GGUF file.</param>
+/// <param name="Version">Its version; <see cref="ModelExport.HuggingFaceVersion"/> for a folder of Hugging Face's, <see cref="ModelExport.GgufVersion"/> for a GGUF file, <see cref="ModelExport.CheckpointPtVersion"/> for a ckpt.pt.</param>
 /// <param name="GroupSize">Weights that share one scale; 0 in float32 files.</param>
 /// <param name="Bytes">The file's length, or that of all tensors in the folder.</param>
 /// <param name="Quantized">Each quantised tensor in the order of the file; empty in float32 files.</param>

@@ -10,6 +10,9 @@ public static class ModelExport
     /// <summary>The version that means a folder of Hugging Face's, as in llama2.c's export.py.</summary>
     public const int HuggingFaceVersion = -1;
 
+    /// <summary>The number here of llama2.c's checkpoint, ckpt.pt, which has no version.</summary>
+    public const int CheckpointPtVersion = -2;
+
     /// <summary>The number here of GGUF files, which llama2.c does not know.</summary>
     public const int GgufVersion = -3;
 
@@ -47,23 +50,28 @@ public static class ModelExport
     /// <summary>Writes a model, one tensor at a time; each file atomically.</summary>
     /// <param name="source">The weights.</param>
     /// <param name="target">The file to create or replace; a folder for <see cref="HuggingFaceVersion"/>.</param>
-    /// <param name="version">0, 1, 2, 3 or <see cref="HuggingFaceVersion"/>.</param>
+    /// <param name="version">0, 1, 2, 3, <see cref="HuggingFaceVersion"/> or <see cref="CheckpointPtVersion"/>.</param>
     /// <param name="groupSize">Group size of version 2 or 3; null for the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim.</param>
+    /// <param name="type">Float32, or Float16 in a folder of Hugging Face's and a checkpoint.</param>
     /// <param name="progress">Told of each tensor once it is written.</param>
     /// <param name="cancellation">Stops between two tensors; an old file stays.</param>
     /// <exception cref="ArgumentException">The target is the source, or the version or the group size cannot be written for this model.</exception>
     /// <exception cref="InvalidDataException">The source is damaged, or a weight is not a finite number where integers are written.</exception>
     /// <exception cref="IOException">The target cannot be written.</exception>
-    public static ExportReport Write(ModelSource source, string target, int version, int? groupSize = null,
+    public static ExportReport Write(ModelSource source, string target, int version, int? groupSize = null, NumberType type = NumberType.Float32,
         IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
     {
         if (FinalPath(source.Path) == FinalPath(target))
             throw new ArgumentException($"{target}: is the source itself. Name another target.", nameof(target));
-        if (version == HuggingFaceVersion)
+        if (version is HuggingFaceVersion or CheckpointPtVersion)
         {
-            var length = HuggingFaceWriter.Write(target, source.Tensors, progress: progress, cancellation: cancellation);
+            var length = version == HuggingFaceVersion
+                ? HuggingFaceWriter.Write(target, source.Tensors, type, progress: progress, cancellation: cancellation)
+                : CheckpointPtWriter.Write(target, source.Tensors, type, progress, cancellation);
             return new ExportReport(source.Path, source.Format, target, version, GroupSize: 0, length, []);
         }
+        if (type != NumberType.Float32)
+            throw new ArgumentException($"version {version} holds no {type}; a folder of Hugging Face's and a ckpt.pt do.", nameof(type));
 
         var tensors = new List<TensorWritten>();
         ModelBinWriter.Write(target, source.Tensors, version, groupSize, new Recorder(tensors, progress), cancellation);

@@ -41,15 +41,16 @@ public sealed class ModelSource : IDisposable
         }
     }
 
-    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, a GGUF file, or a folder of Hugging Face's.</summary>
+    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, a GGUF file, or a folder of Hugging Face's or of Meta's.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is damaged, hostile, or of no format that is known.</exception>
     public static ModelSource Open(string path)
     {
         if (Directory.Exists(path))
-            return HuggingFaceFolder.Recognises(path)
-                ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
-                : throw new InvalidDataException($"{path}: a folder without {HuggingFaceFolder.ConfigName}, so not a model of Hugging Face's.");
+            return HuggingFaceFolder.Recognises(path) ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
+                : MetaFolder.Recognises(path) ? Make(path, "Meta folder", MetaFolder.Open(path))
+                : throw new InvalidDataException(
+                    $"{path}: a folder without {HuggingFaceFolder.ConfigName} and {MetaFolder.ParamsName}, so neither a model of Hugging Face's nor of Meta's.");
 
         bool isTorch, isSafetensors, isGguf;
         using (var file = MappedFile.Open(path))
@@ -84,7 +85,7 @@ public sealed class ModelSource : IDisposable
         public TensorStorage StorageOf(string name) => source.StorageOf(name);
     }
 
-    // An int64 length of less than 4 GB and a JSON object. (A version 0 file begins with two int32 above 0: as one int64, more than 4 GB.)
+    // A length, which may be damaged, and a JSON object. (In a version 0 file this is n_layers, of more than 8,000 then: beyond any model that is read.)
     private static bool IsSafetensors(MappedFile file) =>
-        file.Length > sizeof(ulong) && file.Read<ulong>(0) <= uint.MaxValue && file.Read<byte>(sizeof(ulong)) == '{';
+        file.Length >= sizeof(ulong) + 2 && file.Read<uint>(0) != ModelBinHeader.Magic && file.Span(sizeof(ulong), 2) is [(byte)'{', (byte)'"' or (byte)'}' or (byte)' '];
 }

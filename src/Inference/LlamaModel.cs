@@ -33,8 +33,8 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
     public long WeightBytesPerToken { get; }
 
-    /// <summary>Bytes of the file that a measurement may read: as many as a token's weights, where the file has that many.</summary>
-    internal (nint Address, long Length) MeasurableBytes => ((nint)_weights.Map.Pointer, Math.Min(WeightBytesPerToken, _weights.Map.Length));
+    /// <summary>The mapped file.</summary>
+    internal MappedFile File => _weights.Map;
 
     /// <summary>Whether the weights are no longer mapped.</summary>
     internal bool IsDisposed => _weights.Map.Pointer == null;

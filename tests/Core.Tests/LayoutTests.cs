@@ -9,12 +9,13 @@ public class LayoutTests
     {
         { "Core", [], [] },
         { "Data", ["Core"], [] },
+        { "Data.Parquet", ["Data"], ["Parquet.Net"] },
         { "Inference", ["Core"], [] },
         { "MLTokenizers", ["Core"], ["Microsoft.ML.Tokenizers"] },
         { "Export", ["Core"], [] },
         { "Training", ["Core", "Data"], ["TorchSharp"] },
         { "Run", ["Core", "Inference"], [] },
-        { "Cli", ["Core", "Data", "Training", "Export", "Inference", "Run"], ["ScottPlot", "System.CommandLine"] },
+        { "Cli", ["Core", "Data", "Data.Parquet", "Training", "Export", "Inference", "Run"], ["ScottPlot", "System.CommandLine"] },
     };
 
     [Theory]

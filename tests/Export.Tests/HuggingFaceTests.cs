@@ -39,7 +39,7 @@ public sealed class HuggingFaceTests : IDisposable
     {
         var model = new RandomModel(Config, sharedClassifier, seed: 1);
         File.WriteAllText(_folder.Write("hf/model.safetensors", [0]), "from before");
-        HuggingFaceWriter.Write(_folder.File("hf"), model, shardLength);
+        HuggingFaceWriter.Write(_folder.File("hf"), model, shardLength: shardLength);
 
         Assert.Equal(files, Directory.GetFiles(_folder.File("hf"), "*.safetensors").Length);
         using var read = ModelSource.Open(_folder.File("hf"));
@@ -171,7 +171,7 @@ public sealed class HuggingFaceTests : IDisposable
     }
 
     private void Write(long shardLength = HuggingFaceWriter.DefaultShardLength) =>
-        HuggingFaceWriter.Write(_folder.File("hf"), new RandomModel(Config, sharedClassifier: true, seed: 4), shardLength);
+        HuggingFaceWriter.Write(_folder.File("hf"), new RandomModel(Config, sharedClassifier: true, seed: 4), shardLength: shardLength);
 
     private void Edit(string name, Action<JsonObject> edit)
     {

@@ -109,7 +109,7 @@ public sealed class ModelSourceTests : IDisposable
             .Select(tensor => SafetensorsEntry.Create(tensor.Name, "F32", tensor.IsVector ? [tensor.Cols] : [tensor.Rows, tensor.Cols])).ToList();
         if (moments)
             tensors.Add(SafetensorsEntry.Create("optimizer.exp_avg.norm.weight", "F32", 1));
-        var metadata = new Dictionary<string, string> { ["iter_num"] = "7" };
+        var metadata = new Dictionary<string, string> { ["format"] = "llamafs-checkpoint-1", ["iter_num"] = "7" };
         if (configuration is not null)
             metadata["model_args"] = configuration;
         var path = _folder.File("ckpt.safetensors");

@@ -129,7 +129,7 @@ public sealed class TrainerTests
         File.Delete(folder.File("data/tok32/data02.bin"));
 
         var error = Assert.Throws<InvalidDataException>(() => new Trainer(config));
-        Assert.Contains("nothing to train on. Add stories", error.Message, StringComparison.Ordinal);
+        Assert.Contains("the only shard, but training needs two", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Datasets;
+using LlamaFullstack.Data.Parquet;
 
 namespace LlamaFullstack.Cli.Commands;
 
@@ -28,6 +29,6 @@ internal sealed class DatasetOptions
     {
         var folder = new DataFolder(parsed.GetValue(_dataDir)!, parsed.GetValue(_dataset)!);
         var given = new DatasetSource(null, parsed.GetValue(_separator), parsed.GetValue(_textColumn), parsed.GetValue(_validation));
-        return (FileDataset.Open(folder, given), folder);
+        return (FileDataset.Open(folder, given, ParquetStoryReader.Format), folder);
     }
 }

@@ -7,11 +7,12 @@ using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
-/// <summary>llamafs export: a checkpoint → a model file that llama2.c and llamafs run read, a GGUF file, or a folder for Hugging Face's transformers.</summary>
+/// <summary>llamafs export: a checkpoint → a model file that llama2.c and llamafs run read, a GGUF file, a ckpt.pt, or a folder for Hugging Face's transformers.</summary>
 internal static class ExportCommand
 {
     private const string Folder = "out";
     private const string GgufExtension = ".gguf";
+    private const string CheckpointExtension = ".pt";
 
     private static readonly Dictionary<string, GgufType> GgufTypes = new()
     {
@@ -22,32 +23,38 @@ internal static class ExportCommand
     {
         var target = new Argument<string?>("out")
         {
-            Description = "Model file to write; a name that ends in .gguf is a GGUF file for llama.cpp; the folder for version -1. [default: out/model.bin, out/hf]",
+            Description = "Model file to write; a name that ends in .gguf is a GGUF file for llama.cpp, in .pt a checkpoint for PyTorch and llama2.c; the folder for version -1. [default: out/model.bin, out/hf]",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var version = Options.Create("--version",
             "0: float32, what llama2.c's run reads; 1: float32 with a header; 2: int8, a quarter of the size; 3: 4 bits, a seventh; -1: a folder for Hugging Face's transformers.", 0);
         var checkpoint = Options.CreateWithoutDefault<string?>("--checkpoint",
-            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, a GGUF file, or a folder of Hugging Face's. [default: the checkpoint in out]");
+            "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, a GGUF file, or a folder of Hugging Face's or Meta's. [default: the checkpoint in out]");
+        var metaLlama = Options.CreateWithoutDefault<string?>("--meta_llama", "The same for a folder of Meta's: params.json, consolidated.00.pth, consolidated.01.pth, …");
+        var huggingFace = Options.CreateWithoutDefault<string?>("--hf", "The same for a folder of Hugging Face's: config.json, and model.safetensors or pytorch_model.bin, whole or in shards.");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
             "Versions 2 and 3: weights that share one scale. [default: the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim]");
         var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
-        var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0. [default: fp32]");
+        var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0; a .pt and version -1: fp32 or fp16. [default: fp32]");
         var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "A GGUF file's tokenizer. [default: the source's own, tokenizer.bin beside it, else in this folder]", "-z");
         var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each tensor that is not float32, as JSON." };
 
-        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, groupSize, maxSeqLen, dtype, tokenizer, json };
+        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, metaLlama, huggingFace, groupSize, maxSeqLen, dtype, tokenizer, json };
         command.SetAction((parsed, cancellation) =>
         {
-            ModelSource Open() => OpenSource(parsed.GetValue(checkpoint), parsed.GetValue(maxSeqLen));
+            ModelSource Open() => OpenSource(PathOf(parsed.GetValue(checkpoint), parsed.GetValue(metaLlama), parsed.GetValue(huggingFace)), parsed.GetValue(maxSeqLen));
             var path = parsed.GetValue(target);
-            var isGguf = Path.GetExtension(path) == GgufExtension;
-            foreach (var foreign in isGguf ? (Option[])[version, groupSize] : [dtype, tokenizer])
-                if (parsed.GetResult(foreign) is { Implicit: false })
-                    throw new UsageException($"{foreign.Name}: {(isGguf ? "not of a GGUF file, whose matrices --dtype chooses" : $"of a GGUF file alone. Name a target that ends in {GgufExtension}")}.");
+            var (isGguf, isCheckpoint) = (Path.GetExtension(path) == GgufExtension, Path.GetExtension(path) == CheckpointExtension);
+            var isFolder = !isGguf && !isCheckpoint && parsed.GetValue(version) == ModelExport.HuggingFaceVersion;
+            Option[] foreign = isGguf ? [version, groupSize] : isCheckpoint ? [version, groupSize, tokenizer] : isFolder ? [groupSize, tokenizer] : [dtype, tokenizer];
+            foreach (var option in foreign)
+                if (parsed.GetResult(option) is { Implicit: false })
+                    throw new UsageException(option == tokenizer || option == dtype
+                        ? $"{option.Name}: not of such a target. Name one that ends in {GgufExtension}."
+                        : $"{option.Name}: not of such a target, whose weights --dtype chooses.");
             var report = isGguf
                 ? WriteGguf(Open, path!, parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation)
-                : Write(Open, path, parsed.GetValue(version), parsed.GetValue(groupSize), cancellation);
+                : Write(Open, path, isCheckpoint ? ModelExport.CheckpointPtVersion : parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(dtype), cancellation);
             if (parsed.GetValue(json))
                 Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
             else
@@ -57,23 +64,36 @@ internal static class ExportCommand
         return command;
     }
 
+    private static string? PathOf(string? checkpoint, string? metaLlama, string? huggingFace)
+    {
+        string?[] named = [checkpoint, metaLlama, huggingFace];
+        if (named.Count(path => path is not null) > 1)
+            throw new UsageException("--checkpoint, --meta_llama and --hf each name the model to export: give one of them.");
+        foreach (var (option, folder, file) in (ReadOnlySpan<(string, string?, string)>)[("--meta_llama", metaLlama, "params.json"), ("--hf", huggingFace, "config.json")])
+            if (folder is not null && !File.Exists(Path.Combine(folder, file)))
+                throw new FileNotFoundException($"{option} {folder}: no {file} in such a folder.");
+        return named.FirstOrDefault(path => path is not null);
+    }
+
     private static ModelSource OpenSource(string? checkpoint, int? maxSeqLen)
     {
         checkpoint ??= ModelExport.FindCheckpoint(Folder);
         return maxSeqLen is { } context ? ModelSource.Open(checkpoint, context) : ModelSource.Open(checkpoint);
     }
 
-    private static ExportReport Write(Func<ModelSource> open, string? target, int version, int? groupSize, CancellationToken cancellation)
+    private static ExportReport Write(Func<ModelSource> open, string? target, int version, int? groupSize, string? dtype, CancellationToken cancellation)
     {
-        if (version is not (ModelExport.HuggingFaceVersion or 0 or 1 or 2 or 3))
+        if (version is not (ModelExport.CheckpointPtVersion or ModelExport.HuggingFaceVersion or 0 or 1 or 2 or 3))
             throw new UsageException($"--version {version}: expected 0, 1, 2, 3 or -1.");
         if (groupSize is not null && version is not (2 or 3))
             throw new UsageException($"--group_size {groupSize}: only versions 2 and 3 have groups. Add --version 2 or --version 3.");
+        if (dtype is not (null or "fp32" or "fp16"))
+            throw new UsageException($"--dtype {dtype}: expected fp32 or fp16.");
 
         target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
         using var source = open();
         using var bar = new ProgressBar($"export {target}");
-        return ModelExport.Write(source, target, version, groupSize, Progress(bar), cancellation);
+        return ModelExport.Write(source, target, version, groupSize, dtype == "fp16" ? NumberType.Float16 : NumberType.Float32, Progress(bar), cancellation);
     }
 
     private static ExportReport WriteGguf(Func<ModelSource> open, string target, string? dtype, string? tokenizer, CancellationToken cancellation)
@@ -99,6 +119,7 @@ internal static class ExportCommand
 
         var kind = report.Version == ModelExport.HuggingFaceVersion ? "Hugging Face folder"
             : report.Version == ModelExport.GgufVersion ? "GGUF"
+            : report.Version == ModelExport.CheckpointPtVersion ? "PyTorch checkpoint"
             : report.GroupSize == 0 ? $"version {report.Version}"
             : $"version {report.Version}, {(report.Version == 2 ? "int8" : "4 bits")} in groups of {report.GroupSize}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,

@@ -6,7 +6,7 @@ namespace LlamaFullstack.Core.Formats;
 internal sealed class GgufCursor(MappedFile map)
 {
     /// <summary>Longest header, in bytes: that of a model with 128,000 tokens and as many merges has 8 MB.</summary>
-    private const long MaxHeader = 256 << 20;
+    private const long MaxHeader = 64 << 20;
 
     private readonly long _end = Math.Min(map.Length, MaxHeader);
 

@@ -1,19 +1,24 @@
+using System.Buffers;
 using System.IO.MemoryMappedFiles;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace LlamaFullstack.Core.Formats;
 
 /// <summary>A file mapped read-only into memory. Every view is checked against the file's length before it is made.</summary>
 public sealed unsafe class MappedFile : IDisposable
 {
+    private readonly SafeFileHandle _handle;
     private readonly MemoryMappedFile _map;
     private readonly MemoryMappedViewAccessor _view;
     private byte* _pointer;
 
-    private MappedFile(string path, MemoryMappedFile map, MemoryMappedViewAccessor view, long length)
+    private MappedFile(string path, SafeFileHandle handle, MemoryMappedFile map, MemoryMappedViewAccessor view, long length)
     {
         Path = path;
         Length = length;
+        _handle = handle;
         _map = map;
         _view = view;
         _view.SafeMemoryMappedViewHandle.AcquirePointer(ref _pointer);
@@ -37,12 +42,20 @@ public sealed unsafe class MappedFile : IDisposable
             throw new IOException($"{path}: is a folder, expected a file.");
         if (!File.Exists(path))
             throw new FileNotFoundException($"{path}: no such file.");
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-        var length = stream.Length;
-        if (length == 0)
-            throw new InvalidDataException($"{path}: the file is empty.");
-        var map = MemoryMappedFile.CreateFromFile(stream, null, length, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
-        return new MappedFile(path, map, map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);
+        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        try
+        {
+            var length = RandomAccess.GetLength(handle);
+            if (length == 0)
+                throw new InvalidDataException($"{path}: the file is empty.");
+            var map = MemoryMappedFile.CreateFromFile(handle, null, length, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+            return new MappedFile(path, handle, map, map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
     }
 
     /// <summary>A view of a part of the file.</summary>
@@ -50,10 +63,30 @@ public sealed unsafe class MappedFile : IDisposable
     /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
     public ReadOnlySpan<byte> Span(long offset, int length)
     {
-        ObjectDisposedException.ThrowIf(_pointer == null, this);
-        if (offset < 0 || length < 0 || offset > Length - length)
-            throw new InvalidDataException($"{Path}: {Length:N0} bytes long, but bytes {offset:N0} to {(decimal)offset + length:N0} are needed. Was it cut short?");
+        CheckInside(offset, length);
         return new ReadOnlySpan<byte>(_pointer + offset, length);
+    }
+
+    /// <summary>Copies stored numbers as float32, with all cores where there are many.</summary>
+    /// <param name="offset">Byte offset of the first.</param>
+    /// <param name="type">Their type.</param>
+    /// <param name="destination">As many values as are to be read.</param>
+    /// <remarks>
+    /// The bytes are read, not taken from the mapping: pages that are touched there count as this process's memory, and a model that is
+    /// converted is touched from end to end.
+    /// </remarks>
+    /// <exception cref="InvalidDataException">The numbers do not lie inside the file.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public void ReadFloats(long offset, NumberType type, Span<float> destination)
+    {
+        const int PartLength = 1 << 16; // up to 512 KB: stays in a core's cache between reading and converting
+        CheckInside(offset, (long)destination.Length * type.Size());
+        fixed (float* first = destination)
+        {
+            var values = first;
+            ParallelParts.Run(destination.Length, PartLength, (start, count) =>
+                ReadPart(offset + (long)start * type.Size(), type, new Span<float>(values + start, count)));
+        }
     }
 
     /// <summary>Reads a little-endian value at any offset, aligned or not.</summary>
@@ -69,5 +102,39 @@ public sealed unsafe class MappedFile : IDisposable
         _view.SafeMemoryMappedViewHandle.ReleasePointer();
         _view.Dispose();
         _map.Dispose();
+        _handle.Dispose();
+    }
+
+    private void CheckInside(long offset, long length)
+    {
+        ObjectDisposedException.ThrowIf(_pointer == null, this);
+        if (offset < 0 || length < 0 || offset > Length - length)
+            throw new InvalidDataException($"{Path}: {Length:N0} bytes long, but bytes {offset:N0} to {(decimal)offset + length:N0} are needed. Was it cut short?");
+    }
+
+    private void ReadPart(long offset, NumberType type, Span<float> destination)
+    {
+        if (type == NumberType.Float32)
+        {
+            ReadBytes(offset, MemoryMarshal.AsBytes(destination));
+            return;
+        }
+        var length = destination.Length * type.Size();
+        var bytes = ArrayPool<byte>.Shared.Rent(length);
+        ReadBytes(offset, bytes.AsSpan(0, length));
+        type.ToFloat32(bytes.AsSpan(0, length), destination);
+        ArrayPool<byte>.Shared.Return(bytes);
+    }
+
+    private void ReadBytes(long offset, Span<byte> destination)
+    {
+        while (!destination.IsEmpty)
+        {
+            var read = RandomAccess.Read(_handle, destination, offset);
+            if (read == 0)
+                throw new InvalidDataException($"{Path}: was cut short while it was being read.");
+            offset += read;
+            destination = destination[read..];
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Core.Formats;
@@ -57,15 +58,15 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
         switch (section.Type)
         {
             case WeightType.Float32:
-                Values<float>(section.Offset, destination.Length).CopyTo(destination);
+                Map.ReadFloats(section.Offset, NumberType.Float32, destination);
                 break;
             case WeightType.Int8:
                 Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
-                    Values<float>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
+                    Scales<float>(section), section.GroupSize, destination);
                 break;
             default:
                 Int4Groups.Dequantize(Values<byte>(section.Offset, destination.Length / 2),
-                    Values<Half>(section.ScalesOffset, destination.Length / section.GroupSize), section.GroupSize, destination);
+                    Scales<Half>(section), section.GroupSize, destination);
                 break;
         }
     }
@@ -79,6 +80,15 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
 
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => Map.Dispose();
+
+    private ReadOnlySpan<T> Scales<T>(ModelBinSection section) where T : unmanaged, INumberBase<T>
+    {
+        var scales = Values<T>(section.ScalesOffset, (int)section.Tensor.Length / section.GroupSize);
+        foreach (var scale in scales)
+            if (!T.IsFinite(scale))
+                throw new InvalidDataException($"{Map.Path}: {section.Tensor.Name} has the scale {scale}, which is no finite number. Export the model again.");
+        return scales;
+    }
 
     // The offset may be unaligned (the int8 values before it can have any length): on every processor that .NET runs on, that only costs time.
     private unsafe ReadOnlySpan<T> Values<T>(long offset, int count) where T : unmanaged => new((T*)(Map.Pointer + offset), count);

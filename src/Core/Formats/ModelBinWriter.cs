@@ -49,7 +49,7 @@ public static class ModelBinWriter
                 {
                     WeightType.Int8 => WriteInt8(file, values.AsSpan(0, length), integers.AsSpan(0, length), scales.AsSpan(0, length / section.GroupSize), section, path),
                     WeightType.Int4 => WriteInt4(file, values.AsSpan(0, length), integers.AsSpan(0, length / 2), scales.AsSpan(0, length / section.GroupSize), section, path),
-                    _ => WriteFloat32(file, values.AsSpan(0, length)),
+                    _ => WriteFloat32(file, values.AsSpan(0, length), section.Tensor.Name),
                 };
                 progress?.Report(new TensorWritten(i, layout.Sections.Count, section.Tensor, maxError, meanError));
             }
@@ -91,9 +91,9 @@ public static class ModelBinWriter
             source.Read(tensor.Name, values);
     }
 
-    private static (float Max, double Mean) WriteFloat32(FileStream file, ReadOnlySpan<float> values)
+    private static (float Max, double Mean) WriteFloat32(FileStream file, ReadOnlySpan<float> values, string name)
     {
-        WriteFloats(file, values);
+        FloatWriter.Write(file, values, NumberType.Float32, name);
         return default;
     }
 
@@ -104,7 +104,7 @@ public static class ModelBinWriter
         if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, scales))
             throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, which int8 cannot hold.");
         file.Write(integers);
-        WriteFloats(file, scales);
+        FloatWriter.Write(file, scales, NumberType.Float32, section.Tensor.Name);
         return Int8Groups.Error(values, quantized, scales, section.GroupSize);
     }
 
@@ -117,14 +117,5 @@ public static class ModelBinWriter
         file.Write(codes);
         file.Write(MemoryMarshal.AsBytes(scales));
         return Int4Groups.Error(values, codes, scales, section.GroupSize);
-    }
-
-    // In parts, since the bytes of a large tensor are more than a span can hold (2 GB).
-    private static void WriteFloats(FileStream file, ReadOnlySpan<float> values)
-    {
-        const int Part = 1 << 20;
-        for (; values.Length > Part; values = values[Part..])
-            file.Write(MemoryMarshal.AsBytes(values[..Part]));
-        file.Write(MemoryMarshal.AsBytes(values));
     }
 }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text.Json;
 
 namespace LlamaFullstack.Core.Formats;
@@ -87,30 +86,19 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="InvalidDataException">There is no such tensor, it is not of floats, or it has another number of values.</exception>
     public void ReadFloats(string name, Span<float> destination)
     {
-        var bytes = Bytes(name);
-        var entry = _tensors[name].Entry;
+        if (!_tensors.TryGetValue(name, out var tensor))
+            throw new InvalidDataException($"{Path}: has no tensor {name}.");
+        var (entry, offset) = tensor;
         if (entry.Count != destination.Length)
             throw new InvalidDataException($"{Path}: tensor {name} has {entry.Count:N0} values, expected {destination.Length:N0}.");
-        switch (entry.Dtype)
+        _map.ReadFloats(offset, entry.Dtype switch
         {
-            case "F32":
-                bytes.CopyTo(MemoryMarshal.AsBytes(destination));
-                break;
-            case "F16":
-                for (var i = 0; i < destination.Length; i++)
-                    destination[i] = (float)MemoryMarshal.Read<Half>(bytes[(i * 2)..]);
-                break;
-            case "BF16":
-                for (var i = 0; i < destination.Length; i++)
-                    destination[i] = BitConverter.Int32BitsToSingle(MemoryMarshal.Read<ushort>(bytes[(i * 2)..]) << 16);
-                break;
-            case "F64":
-                for (var i = 0; i < destination.Length; i++)
-                    destination[i] = (float)MemoryMarshal.Read<double>(bytes[(i * 8)..]);
-                break;
-            default:
-                throw new InvalidDataException($"{Path}: tensor {name} is of {entry.Dtype}, expected floats.");
-        }
+            "F32" => NumberType.Float32,
+            "F16" => NumberType.Float16,
+            "BF16" => NumberType.BFloat16,
+            "F64" => NumberType.Float64,
+            _ => throw new InvalidDataException($"{Path}: tensor {name} is of {entry.Dtype}, expected floats."),
+        }, destination);
     }
 
     /// <summary>Unmaps the file.</summary>

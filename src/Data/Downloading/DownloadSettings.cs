@@ -21,8 +21,19 @@ public sealed record DownloadSettings
     /// <summary>The host that <see cref="Token"/> is for.</summary>
     public string TokenHost { get; init; } = "huggingface.co";
 
-    /// <summary>The defaults, with Hugging Face's token from the environment variable HF_TOKEN where it is set.</summary>
-    public static DownloadSettings FromEnvironment() => new() { Token = Environment.GetEnvironmentVariable("HF_TOKEN") };
+    /// <summary>
+    /// The defaults, with Hugging Face's token, for its hub: from the environment variable HF_TOKEN, else from the file that its own tools
+    /// write when a person logs in.
+    /// </summary>
+    public static DownloadSettings FromEnvironment()
+    {
+        var file = HubCache.Variable("HF_TOKEN_PATH") ?? Path.Combine(HubCache.Home, "token");
+        return new DownloadSettings
+        {
+            Token = HubCache.Variable("HF_TOKEN") ?? (File.Exists(file) ? File.ReadAllText(file).Trim() : null),
+            TokenHost = HubCache.Endpoint.Host,
+        };
+    }
 
     /// <summary>Bytes free on the disk of a folder. Tests replace it.</summary>
     internal Func<string, long> FreeSpace { get; init; } = folder => new DriveInfo(folder).AvailableFreeSpace;

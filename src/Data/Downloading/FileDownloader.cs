@@ -38,10 +38,12 @@ public sealed class FileDownloader : IDisposable
     /// <param name="url">Its address, http or https.</param>
     /// <param name="path">Where it goes; replaced where it exists. Its folder is created.</param>
     /// <param name="progress">Told of every block of bytes, and of pauses.</param>
+    /// <param name="sha256">The checksum where it is known, in lower case hexadecimal; else the server's is taken where it tells one.</param>
     /// <param name="cancellation">Stops at once; what is there stays, and the next call goes on from it.</param>
     /// <exception cref="IOException">The server cannot be reached or refuses, tries ran out, or the disk is full.</exception>
-    /// <exception cref="InvalidDataException">All bytes came, but their checksum is not the server's.</exception>
-    public async Task DownloadAsync(Uri url, string path, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
+    /// <exception cref="InvalidDataException">All bytes came, but their checksum is not the right one.</exception>
+    public async Task DownloadAsync(
+        Uri url, string path, IProgress<DownloadProgress>? progress = null, string? sha256 = null, CancellationToken cancellation = default)
     {
         using var part = new PartialFile(path, url);
         var (best, failures) = (part.Length, 0);
@@ -62,13 +64,39 @@ public sealed class FileDownloader : IDisposable
                     part.Discard();
                 if (failures >= _settings.MaxFailures)
                     throw new IOException(GaveUp(url, part, failures, e.Message), e);
-                var pause = PauseAfter(failures, e.RetryAfter);
-                progress?.Report(new DownloadProgress("download", part.Length, part.Source?.Length ?? 0, $"{e.Message}; trying again in {pause.TotalSeconds:0} s"));
-                await _settings.Pause(pause, cancellation).ConfigureAwait(false);
+                await PauseAsync(e, failures, new DownloadProgress("download", part.Length, part.Source?.Length ?? 0), progress, cancellation).ConfigureAwait(false);
             }
         }
-        await CheckAsync(url, part, progress, cancellation).ConfigureAwait(false);
+        await CheckAsync(url, part, sha256 ?? part.Source?.Sha256, progress, cancellation).ConfigureAwait(false);
         part.Finish();
+    }
+
+    /// <summary>Asks Hugging Face's hub which version of a file it has, without the file.</summary>
+    /// <exception cref="IOException">The server cannot be reached or refuses, or tries ran out.</exception>
+    internal async Task<LinkedFile> AskAsync(Uri url, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        for (var failures = 1; ; failures++)
+        {
+            try
+            {
+                using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+                var (answer, linked) = await ReceiveAsync(() => SendAsync(HttpMethod.Head, url, null, silence.Token), silence, cancellation).ConfigureAwait(false);
+                using (answer)
+                {
+                    if (linked.Tag is not null)
+                        return linked;      // the storage behind the hub need not answer such a question itself
+                    if (!answer.IsSuccessStatusCode)
+                        throw Refused(url, answer);
+                    return linked with { Tag = answer.Headers.ETag?.Tag.Trim('"') };
+                }
+            }
+            catch (TransferException e)
+            {
+                if (failures >= _settings.MaxFailures)
+                    throw new IOException($"{url}: {e.Message}. Gave up after {failures} tries. Check the network, and run the command again.", e);
+                await PauseAsync(e, failures, new DownloadProgress("download", 0, 0), progress, cancellation).ConfigureAwait(false);
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -79,7 +107,7 @@ public sealed class FileDownloader : IDisposable
     private async Task TryOnceAsync(Uri url, PartialFile part, IProgress<DownloadProgress>? progress, CancellationToken cancellation)
     {
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var (answer, linked) = await ReceiveAsync(() => SendAsync(url, part, silence.Token), silence, cancellation).ConfigureAwait(false);
+        var (answer, linked) = await ReceiveAsync(() => SendAsync(HttpMethod.Get, url, part, silence.Token), silence, cancellation).ConfigureAwait(false);
         using (answer)
         {
             if (!Accept(url, answer, linked, part))
@@ -130,29 +158,32 @@ public sealed class FileDownloader : IDisposable
                 part.Discard();
                 throw new TransferException("the server has another file now, so it is downloaded from the beginning");
 
-            case HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError:
-                throw new TransferException($"the server answered {Status(answer)}", RetryAfter(answer));
-
-            case HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden:
-                throw new IOException($"{url}: the server answered {Status(answer)}. If the file needs an account, put its token into HF_TOKEN.");
-
             default:
-                throw new IOException($"{url}: the server answered {Status(answer)}. Is the address right?");
+                throw Refused(url, answer);
         }
     }
 
-    /// <summary>Asks for what is missing, through redirects.</summary>
-    private async Task<(HttpResponseMessage Answer, LinkedFile Linked)> SendAsync(Uri url, PartialFile part, CancellationToken cancellation)
+    private static Exception Refused(Uri url, HttpResponseMessage answer) => answer.StatusCode switch
+    {
+        HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError =>
+            new TransferException($"the server answered {Status(answer)}", RetryAfter(answer)),
+        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden =>
+            new IOException($"{url}: the server answered {Status(answer)}. If the file needs an account, put its token into HF_TOKEN."),
+        _ => new IOException($"{url}: the server answered {Status(answer)}. Is the address right?"),
+    };
+
+    /// <summary>Asks for what is missing of a part, through redirects; without a part, only to the end of what one host knows.</summary>
+    private async Task<(HttpResponseMessage Answer, LinkedFile Linked)> SendAsync(HttpMethod method, Uri url, PartialFile? part, CancellationToken cancellation)
     {
         var linked = new LinkedFile();
         var address = url;
         for (var hop = 0; hop <= MaxRedirects; hop++)
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, address);
+            using var request = new HttpRequestMessage(method, address);
             request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));   // ranges are of the file itself
             if (_settings.Token is { Length: > 0 } token && address.Host == _settings.TokenHost && (address.Scheme == Uri.UriSchemeHttps || address.IsLoopback))
                 request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
-            if (part.Length > 0)
+            if (part is { Length: > 0 })
             {
                 request.Headers.Range = new RangeHeaderValue(part.Length, null);
                 if (part.Source?.Validator is { } validator)
@@ -165,8 +196,10 @@ public sealed class FileDownloader : IDisposable
                 or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect) || answer.Headers.Location is not { } location)
                 return (answer, linked);
 
-            answer.Dispose();
             var next = new Uri(address, location);
+            if (part is null && linked.Tag is not null && next.Host != address.Host)
+                return (answer, linked);
+            answer.Dispose();
             if (next.Scheme != Uri.UriSchemeHttps && next.Scheme != address.Scheme)
                 throw new IOException($"{url}: the server redirects to {next}, which is not safe to follow.");
             address = next;
@@ -206,9 +239,9 @@ public sealed class FileDownloader : IDisposable
             throw new IOException($"{part.Folder}: {free:N0} bytes are free on this disk, but the download needs {needed:N0} more. Make room, or choose another folder.");
     }
 
-    private static async Task CheckAsync(Uri url, PartialFile part, IProgress<DownloadProgress>? progress, CancellationToken cancellation)
+    private static async Task CheckAsync(Uri url, PartialFile part, string? expected, IProgress<DownloadProgress>? progress, CancellationToken cancellation)
     {
-        if (part.Source?.Sha256 is not { } expected)
+        if (expected is null)
             return;
         progress?.Report(new DownloadProgress("check", 0, part.Length));
         var actual = Convert.ToHexStringLower(await SHA256.HashDataAsync(part.FromStart(), cancellation).ConfigureAwait(false));
@@ -222,6 +255,14 @@ public sealed class FileDownloader : IDisposable
     private static string GaveUp(Uri url, PartialFile part, int tries, string why) => part.Length == 0
         ? $"{url}: {why}. Gave up after {tries} tries. Check the network, and run the command again."
         : $"{url}: {why}. Gave up after {tries} tries; {part.Length:N0} bytes are kept in {part.Name}. Run the command again to go on.";
+
+    private async Task PauseAsync(
+        TransferException e, int failures, DownloadProgress at, IProgress<DownloadProgress>? progress, CancellationToken cancellation)
+    {
+        var pause = PauseAfter(failures, e.RetryAfter);
+        progress?.Report(at with { Note = $"{e.Message}; trying again in {pause.TotalSeconds:0} s" });
+        await _settings.Pause(pause, cancellation).ConfigureAwait(false);
+    }
 
     private TimeSpan PauseAfter(int failures, TimeSpan? asked)
     {

@@ -32,15 +32,20 @@ internal sealed record RemoteFile(string Url, string? Validator, long? Length, s
     private static bool Same<T>(T? one, T? other) => one is null || other is null || EqualityComparer<T>.Default.Equals(one, other);
 }
 
-/// <summary>Size and checksum that Hugging Face gives with its redirect to the storage (X-Linked-Size, X-Linked-ETag).</summary>
-internal readonly record struct LinkedFile(long? Size, string? Sha256)
+/// <summary>What Hugging Face's hub says of a file, with its redirect to the storage or without one.</summary>
+/// <param name="Size">X-Linked-Size: the file's bytes.</param>
+/// <param name="Tag">X-Linked-ETag: for a file in large storage its SHA-256, for a small one git's hash.</param>
+/// <param name="Commit">X-Repo-Commit: the version of the repository.</param>
+internal readonly record struct LinkedFile(long? Size, string? Tag, string? Commit)
 {
+    /// <summary>The file's SHA-256, where it is told: git's hash is of another length.</summary>
+    public string? Sha256 => Tag is { Length: 64 } && Tag.All(char.IsAsciiHexDigit) ? Tag.ToLowerInvariant() : null;
+
     /// <summary>Adds what one answer says.</summary>
-    public LinkedFile With(HttpResponseHeaders headers)
-    {
-        var size = headers.TryGetValues("X-Linked-Size", out var sizes) && long.TryParse(sizes.First(), out var bytes) ? bytes : Size;
-        // For a file in large storage the tag is its SHA-256; for a small one it is git's, which is of another length.
-        var tag = headers.TryGetValues("X-Linked-ETag", out var tags) ? tags.First().Trim('"') : "";
-        return new LinkedFile(size, tag.Length == 64 && tag.All(char.IsAsciiHexDigit) ? tag.ToLowerInvariant() : Sha256);
-    }
+    public LinkedFile With(HttpResponseHeaders headers) => new(
+        long.TryParse(Value(headers, "X-Linked-Size"), out var bytes) ? bytes : Size,
+        Value(headers, "X-Linked-ETag")?.Replace("W/", "").Trim('"') ?? Tag,
+        Value(headers, "X-Repo-Commit") ?? Commit);
+
+    private static string? Value(HttpResponseHeaders headers, string name) => headers.TryGetValues(name, out var values) ? values.First() : null;
 }

@@ -2,7 +2,6 @@
 // nothing is written outside the folder, no link is made, and no small archive becomes a full disk.
 
 using System.Formats.Tar;
-using System.IO.Compression;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Data.Downloading;
@@ -50,7 +49,7 @@ internal static class StoryArchive
         IProgress<DownloadProgress>? progress, CancellationToken cancellation)
     {
         using var file = new FileStream(archive, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
-        using var content = new GZipStream(file, CompressionMode.Decompress);
+        using var content = new WholeGZipStream(file);
         using var tar = new TarReader(content);
         var budget = file.Length * MaxRatio;
         var names = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
@@ -111,7 +110,7 @@ internal static class StoryArchive
     /// An archive ends with two blocks of zeros. Neither the tar reader, which has read the first one, nor the gzip reader tells a cut
     /// one from a whole one, so what follows is looked at here.
     /// </summary>
-    private static void ReadEnd(GZipStream content, long budget, string archive)
+    private static void ReadEnd(WholeGZipStream content, long budget, string archive)
     {
         var buffer = new byte[1 << 16];
         var rest = 0L;

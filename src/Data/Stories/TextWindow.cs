@@ -1,8 +1,6 @@
 // A window that slides over a file of text. It grows only where something that must be seen as a whole does not fit it, so that a file
 // of any size is read in little memory.
 
-using System.Buffers.Binary;
-using System.IO.Compression;
 using System.Text;
 
 namespace LlamaFullstack.Data.Stories;
@@ -16,7 +14,7 @@ internal sealed class TextWindow : IDisposable
     private const int LargestSize = 1 << 28;
 
     private readonly Stream _file;
-    private readonly GZipStream? _unpacked;
+    private readonly WholeGZipStream? _unpacked;
     private byte[] _bytes = new byte[FirstSize];
     private int _start;             // first byte of the window that is not consumed yet
     private int _end;               // end of what was read into the window
@@ -27,7 +25,7 @@ internal sealed class TextWindow : IDisposable
     {
         _file = file;
         Name = name;
-        _unpacked = isGZip ? new GZipStream(file, CompressionMode.Decompress) : null;
+        _unpacked = isGZip ? new WholeGZipStream(file) : null;
     }
 
     /// <summary>Opens a file; one whose name ends with .gz is unpacked.</summary>
@@ -72,8 +70,6 @@ internal sealed class TextWindow : IDisposable
         _start = 0;
         _end = rest + Read(bytes.AsSpan(rest));
         HasEnded = _end < bytes.Length;
-        if (HasEnded)
-            CheckWhole();
         if (isFirst && Rest.Span.StartsWith(Encoding.UTF8.Preamble))
             Consume(Encoding.UTF8.Preamble.Length);
     }
@@ -93,20 +89,7 @@ internal sealed class TextWindow : IDisposable
         }
         catch (InvalidDataException e)
         {
-            throw new InvalidDataException($"{Name}: not a whole .gz file ({e.Message.TrimEnd('.')}). Download or make it again.", e);
+            throw new InvalidDataException($"{Name}: not a whole .gz file ({e.Message.TrimEnd('.')}). Download or make it again, or unpack it first (gunzip).", e);
         }
-    }
-
-    /// <summary>A .gz file that is cut short unpacks without an error, but its last 4 bytes are then not the length of the text.</summary>
-    private void CheckWhole()
-    {
-        if (_unpacked is null)
-            return;
-        const int SmallestGZip = 18;
-        Span<byte> length = stackalloc byte[sizeof(uint)];
-        _file.Seek(-Math.Min(length.Length, _file.Length), SeekOrigin.End);
-        if (_file.ReadAtLeast(length, length.Length, throwOnEndOfStream: false) < length.Length || _file.Length < SmallestGZip
-            || BinaryPrimitives.ReadUInt32LittleEndian(length) != (uint)(_offset + _end))
-            throw new InvalidDataException($"{Name}: cut short, or several .gz files joined in one. Download or make it again, or unpack it first (gunzip).");
     }
 }

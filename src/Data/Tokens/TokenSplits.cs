@@ -20,6 +20,9 @@ public sealed record TokenSplits(IReadOnlyList<string> Train, IReadOnlyList<stri
         var shards = folder.TokenShards(vocabSize);
         if (shards.Count == 0)
             throw new InvalidDataException($"{tokens}: no pretokenised shards. Make them: {Commands(folder, vocabSize)}");
+        if (manifest is null && shards.Count == 1)
+            throw new InvalidDataException(
+                $"{shards[0]}: the only shard, but training needs two: without a manifest the first one validates and the others train. Add a shard of stories to {folder.Stories} and pretokenise it.");
         var splits = manifest is null
             ? new TokenSplits([.. shards.Skip(1)], [shards[0]])
             : new TokenSplits(manifest.PathsOf(TokenShardEntry.Train, tokens), manifest.PathsOf(TokenShardEntry.Val, tokens));

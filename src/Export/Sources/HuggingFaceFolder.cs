@@ -1,4 +1,3 @@
-using System.Text.Json;
 using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Export.Sources;
@@ -88,10 +87,9 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
 
     private static List<string> ReadIndex(string folder, string path)
     {
-        using var index = HuggingFaceConfig.ReadJson(path, MaxIndexLength);
-        if (!index.RootElement.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
-            throw new InvalidDataException($"{path}: has no weight_map.");
-        var names = map.EnumerateObject().Select(entry => entry.Value.ToString()).ToHashSet();
+        var index = ForeignJson.Read(path, MaxIndexLength);
+        var map = index.Object("weight_map") ?? throw index.Bad("has no weight_map");
+        var names = map.Root.EnumerateObject().Select(entry => entry.Value.ToString()).ToHashSet();
         foreach (var name in names)
             if (name.Length == 0 || name != Path.GetFileName(name) || name.Contains('\\') || name is "." or "..")
                 throw new InvalidDataException($"{path}: {PlainText.Quote(name)} is not the plain name of a file beside it.");

@@ -9,6 +9,8 @@ namespace LlamaFullstack.Export.Sources;
 public sealed class NativeCheckpoint : ITensorSource, IDisposable
 {
     private const string ConfigKey = "model_args";
+    private const string FormatKey = "format";
+    private const string KnownFormat = "llamafs-checkpoint-1";
 
     private readonly SafetensorsFile _file;
 
@@ -59,6 +61,8 @@ public sealed class NativeCheckpoint : ITensorSource, IDisposable
     {
         if (!file.Metadata.TryGetValue(ConfigKey, out var json))
             throw new InvalidDataException($"{file.Path}: a safetensors file, but its metadata has no {ConfigKey}: not a checkpoint of llamafs train.");
+        if (file.Metadata.GetValueOrDefault(FormatKey) is var format && format != KnownFormat)
+            throw new InvalidDataException($"{file.Path}: has the {FormatKey} {PlainText.Quote(format ?? "")}, expected {KnownFormat}. Was it written by another version?");
         try
         {
             var config = JsonSerializer.Deserialize(json, CoreJsonContext.Default.LlamaConfig);

@@ -12,8 +12,8 @@ namespace LlamaFullstack.Export.Sources;
 /// </remarks>
 internal sealed class TorchFile : IDisposable
 {
-    // Values of one conversion: a few memory pages, and far from the 2 GB that a span can hold.
-    private const int MaxRun = 1 << 16;
+    // Bytes from which reading them is cheaper than the page faults of the mapping.
+    private const int MinRead = 1 << 12;
 
     private static readonly Int128 LegacyMagic = Int128.Parse("1950a86a20f9469cfc6c", System.Globalization.NumberStyles.HexNumber, null);
     private const long LegacyVersion = 1001;
@@ -100,14 +100,11 @@ internal sealed class TorchFile : IDisposable
 
     private void ReadRun(TorchTensor tensor, long first, Span<float> destination)
     {
-        var size = tensor.DType.Size();
-        while (!destination.IsEmpty)
-        {
-            var count = Math.Min(destination.Length, MaxRun);
-            tensor.DType.ToFloat32(_file.Span(tensor.Storage.Bytes.Offset + first * size, count * size), destination[..count]);
-            destination = destination[count..];
-            first += count;
-        }
+        var offset = tensor.Storage.Bytes.Offset + first * tensor.DType.Size();
+        if ((long)destination.Length * tensor.DType.Size() < MinRead)
+            tensor.DType.ToFloat32(_file.Span(offset, destination.Length * tensor.DType.Size()), destination);
+        else
+            _file.ReadFloats(offset, tensor.DType, destination);
     }
 
     private object? ReadZip()

@@ -1,5 +1,6 @@
 using System.Globalization;
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 
@@ -17,29 +18,29 @@ internal static class TorchGlobals
         ["torch._utils._rebuild_parameter"] = Function.RebuildParameter,
         ["torch._utils._rebuild_parameter_with_state"] = Function.RebuildParameter,
 
-        ["torch.FloatStorage"] = new StorageType(TorchDType.Float32),
-        ["torch.DoubleStorage"] = new StorageType(TorchDType.Float64),
-        ["torch.HalfStorage"] = new StorageType(TorchDType.Float16),
-        ["torch.BFloat16Storage"] = new StorageType(TorchDType.BFloat16),
-        ["torch.LongStorage"] = new StorageType(TorchDType.Int64),
-        ["torch.IntStorage"] = new StorageType(TorchDType.Int32),
-        ["torch.ShortStorage"] = new StorageType(TorchDType.Int16),
-        ["torch.CharStorage"] = new StorageType(TorchDType.Int8),
-        ["torch.ByteStorage"] = new StorageType(TorchDType.UInt8),
-        ["torch.BoolStorage"] = new StorageType(TorchDType.Bool),
+        ["torch.FloatStorage"] = new StorageType(NumberType.Float32),
+        ["torch.DoubleStorage"] = new StorageType(NumberType.Float64),
+        ["torch.HalfStorage"] = new StorageType(NumberType.Float16),
+        ["torch.BFloat16Storage"] = new StorageType(NumberType.BFloat16),
+        ["torch.LongStorage"] = new StorageType(NumberType.Int64),
+        ["torch.IntStorage"] = new StorageType(NumberType.Int32),
+        ["torch.ShortStorage"] = new StorageType(NumberType.Int16),
+        ["torch.CharStorage"] = new StorageType(NumberType.Int8),
+        ["torch.ByteStorage"] = new StorageType(NumberType.UInt8),
+        ["torch.BoolStorage"] = new StorageType(NumberType.Bool),
         ["torch.UntypedStorage"] = new StorageType(null),
         ["torch.storage.UntypedStorage"] = new StorageType(null),
 
-        ["torch.float32"] = TorchDType.Float32,
-        ["torch.float64"] = TorchDType.Float64,
-        ["torch.float16"] = TorchDType.Float16,
-        ["torch.bfloat16"] = TorchDType.BFloat16,
-        ["torch.int64"] = TorchDType.Int64,
-        ["torch.int32"] = TorchDType.Int32,
-        ["torch.int16"] = TorchDType.Int16,
-        ["torch.int8"] = TorchDType.Int8,
-        ["torch.uint8"] = TorchDType.UInt8,
-        ["torch.bool"] = TorchDType.Bool,
+        ["torch.float32"] = NumberType.Float32,
+        ["torch.float64"] = NumberType.Float64,
+        ["torch.float16"] = NumberType.Float16,
+        ["torch.bfloat16"] = NumberType.BFloat16,
+        ["torch.int64"] = NumberType.Int64,
+        ["torch.int32"] = NumberType.Int32,
+        ["torch.int16"] = NumberType.Int16,
+        ["torch.int8"] = NumberType.Int8,
+        ["torch.uint8"] = NumberType.UInt8,
+        ["torch.bool"] = NumberType.Bool,
     };
 
     private enum Function
@@ -54,7 +55,7 @@ internal static class TorchGlobals
 
     /// <summary>The class of a storage.</summary>
     /// <param name="DType">The type of its values; null where only its tensors know.</param>
-    public sealed record StorageType(TorchDType? DType);
+    public sealed record StorageType(NumberType? DType);
 
     /// <summary>What a name stands for.</summary>
     /// <exception cref="InvalidDataException">The name is not on the list.</exception>
@@ -74,7 +75,7 @@ internal static class TorchGlobals
         // (storage, offset, shape, strides, then what only training needs)
         (Function.RebuildTensor, [TorchStorage { DType: { } dtype } storage, long offset, object?[] shape, object?[] strides, ..]) =>
             new TorchTensor(storage, dtype, offset, Numbers(shape), Numbers(strides)),
-        (Function.RebuildTensorV3, [TorchStorage storage, long offset, object?[] shape, object?[] strides, _, _, TorchDType dtype, ..]) =>
+        (Function.RebuildTensorV3, [TorchStorage storage, long offset, object?[] shape, object?[] strides, _, _, NumberType dtype, ..]) =>
             new TorchTensor(storage, dtype, offset, Numbers(shape), Numbers(strides)),
         (Function.RebuildParameter, [TorchTensor tensor, ..]) => tensor,
 

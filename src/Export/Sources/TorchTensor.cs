@@ -1,15 +1,16 @@
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 
 /// <summary>Values that one or more tensors of a PyTorch file share: a flat array.</summary>
-internal sealed class TorchStorage(string key, TorchDType? dtype, long count)
+internal sealed class TorchStorage(string key, NumberType? dtype, long count)
 {
     /// <summary>Its name in the file.</summary>
     public string Key => key;
 
     /// <summary>The type of its values; null where only its tensors know (an untyped storage, counted in bytes).</summary>
-    public TorchDType? DType => dtype;
+    public NumberType? DType => dtype;
 
     /// <summary>Number of values.</summary>
     public long Count => count;
@@ -36,7 +37,7 @@ internal sealed class TorchTensor
     /// <param name="shape">Length along each dimension; none for a scalar.</param>
     /// <param name="strides">Distance in values between neighbours along each dimension.</param>
     /// <exception cref="InvalidDataException">The tensor would reach beyond its storage. The message does not name the file.</exception>
-    public TorchTensor(TorchStorage storage, TorchDType dtype, long offset, long[] shape, long[] strides)
+    public TorchTensor(TorchStorage storage, NumberType dtype, long offset, long[] shape, long[] strides)
     {
         (Storage, DType, Offset, Shape, Strides) = (storage, dtype, offset, shape, strides);
         if (shape.Length > MaxDimensions || shape.Length != strides.Length)
@@ -65,7 +66,7 @@ internal sealed class TorchTensor
     public TorchStorage Storage { get; }
 
     /// <summary>Their type.</summary>
-    public TorchDType DType { get; }
+    public NumberType DType { get; }
 
     /// <summary>Index of the first value in the storage.</summary>
     public long Offset { get; }
@@ -81,6 +82,9 @@ internal sealed class TorchTensor
 
     /// <summary>The part with this index along the first dimension.</summary>
     public TorchTensor Row(long index) => new(Storage, DType, Offset + index * Strides[0], [.. Shape.Skip(1)], [.. Strides.Skip(1)]);
+
+    /// <summary>Some of a matrix's rows.</summary>
+    public TorchTensor Rows(long first, long count) => new(Storage, DType, Offset + first * Strides[0], [count, Shape[1]], [.. Strides]);
 
     /// <summary>Whether both are the same view of the same storage.</summary>
     public bool IsSameView(TorchTensor other) =>

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using LlamaFullstack.Core;
@@ -7,7 +6,7 @@ using LlamaFullstack.Export.Sources;
 
 namespace LlamaFullstack.Export.Targets;
 
-/// <summary>Writes a folder that Hugging Face's transformers loads: config.json, generation_config.json and the weights as float32 safetensors.</summary>
+/// <summary>Writes a folder that Hugging Face's transformers loads: config.json, generation_config.json and the weights as safetensors.</summary>
 public static class HuggingFaceWriter
 {
     /// <summary>Bytes of a shard that transformers does not exceed, too, unless one tensor is larger.</summary>
@@ -22,17 +21,18 @@ public static class HuggingFaceWriter
     /// <summary>Writes the folder, one tensor at a time; each file is replaced atomically.</summary>
     /// <param name="folder">The folder; created where it is missing.</param>
     /// <param name="source">The weights.</param>
+    /// <param name="type">Float32 or Float16.</param>
     /// <param name="shardLength">Bytes of tensors in one file before the next is begun.</param>
     /// <param name="progress">Told of each tensor once it is written.</param>
     /// <param name="cancellation">Stops between two tensors.</param>
     /// <returns>Bytes of all tensors.</returns>
     /// <exception cref="IOException">A file cannot be written.</exception>
-    /// <exception cref="InvalidDataException">The source is damaged.</exception>
-    public static long Write(string folder, ITensorSource source, long shardLength = DefaultShardLength,
+    /// <exception cref="InvalidDataException">The source is damaged, or a weight does not fit float16.</exception>
+    public static long Write(string folder, ITensorSource source, NumberType type = NumberType.Float32, long shardLength = DefaultShardLength,
         IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
     {
         var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
-        var shards = Split(tensors, shardLength);
+        var shards = Split(tensors, shardLength / type.Size());
         Directory.CreateDirectory(folder);
         var values = new float[tensors.Max(tensor => tensor.Length)];
         var permuted = new float[(long)source.Config.Dim * source.Config.Dim]; // of wq, the largest tensor whose rows change places
@@ -43,42 +43,41 @@ public static class HuggingFaceWriter
             var name = shards.Count == 1 ? WeightsName : $"model-{i + 1:00000}-of-{shards.Count:00000}.safetensors";
             var byName = shards[i].ToDictionary(tensor => HuggingFaceNames.Of(tensor.Name));
             SafetensorsWriter.Write(Path.Combine(folder, name), Metadata,
-                [.. byName.Select(entry => SafetensorsEntry.Create(entry.Key, "F32", Dimensions(entry.Value)))],
+                [.. byName.Select(entry => SafetensorsEntry.Create(entry.Key, type == NumberType.Float16 ? "F16" : "F32", entry.Value.Dimensions))],
                 (entry, stream) =>
                 {
                     cancellation.ThrowIfCancellationRequested();
                     var tensor = byName[entry.Name];
-                    stream.Write(MemoryMarshal.AsBytes(ReadInTheirOrder(source, tensor, values, permuted)));
+                    FloatWriter.Write(stream, ReadInTheirOrder(source, tensor, values, permuted), type, tensor.Name);
                     weightMap.Add(entry.Name, name);
                     progress?.Report(new TensorWritten(written++, tensors.Count, tensor, 0, 0));
                 });
         }
 
-        var length = tensors.Sum(tensor => tensor.Length * sizeof(float));
+        var length = tensors.Sum(tensor => tensor.Length) * type.Size();
         if (shards.Count > 1)
         {
             WriteJson(Path.Combine(folder, IndexName), json => WriteIndex(json, length, weightMap));
             File.Delete(Path.Combine(folder, WeightsName)); // an old one would be found before the index
         }
-        WriteJson(Path.Combine(folder, HuggingFaceFolder.ConfigName), json => WriteConfig(json, source));
+        WriteJson(Path.Combine(folder, HuggingFaceFolder.ConfigName), json => WriteConfig(json, source, type));
         WriteJson(Path.Combine(folder, "generation_config.json"), WriteMarks);
         return length;
     }
 
-    private static List<List<TensorShape>> Split(List<TensorShape> tensors, long shardLength)
+    private static List<List<TensorShape>> Split(List<TensorShape> tensors, long maxValues)
     {
         var shards = new List<List<TensorShape>>();
         var room = 0L;
         foreach (var tensor in tensors)
         {
-            var length = tensor.Length * sizeof(float);
-            if (shards.Count == 0 || length > room)
+            if (shards.Count == 0 || tensor.Length > room)
             {
                 shards.Add([]);
-                room = shardLength;
+                room = maxValues;
             }
             shards[^1].Add(tensor);
-            room -= length;
+            room -= tensor.Length;
         }
         return shards;
     }
@@ -93,8 +92,6 @@ public static class HuggingFaceWriter
         return permuted.AsSpan(0, read.Length);
     }
 
-    private static IReadOnlyList<long> Dimensions(TensorShape tensor) => tensor.IsVector ? [tensor.Cols] : [tensor.Rows, tensor.Cols];
-
     private static void WriteIndex(Utf8JsonWriter json, long length, Dictionary<string, string> weightMap)
     {
         json.WriteStartObject("metadata");
@@ -106,7 +103,7 @@ public static class HuggingFaceWriter
         json.WriteEndObject();
     }
 
-    private static void WriteConfig(Utf8JsonWriter json, ITensorSource source)
+    private static void WriteConfig(Utf8JsonWriter json, ITensorSource source, NumberType type)
     {
         var config = source.Config;
         json.WriteStartArray("architectures");
@@ -132,7 +129,7 @@ public static class HuggingFaceWriter
         json.WriteBoolean("tie_word_embeddings", source.SharedClassifier);
         json.WriteBoolean("attention_bias", false);
         json.WriteBoolean("mlp_bias", false);
-        json.WriteString("torch_dtype", "float32");
+        json.WriteString("torch_dtype", type == NumberType.Float16 ? "float16" : "float32");
         WriteMarks(json);
     }
 

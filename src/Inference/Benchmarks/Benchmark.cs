@@ -27,8 +27,8 @@ public static class Benchmark
             throw new ArgumentException($"{count} tokens from position {position} on: the model's context is {context}.");
 
         using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads });
-        var (address, length) = model.MeasurableBytes;
-        using var memory = new ReadBandwidth((byte*)address, length, transformer.Threads);
+        // As much of the file as a token reads of its weights. (What a GGUF file's weights are converted to may be more than the file.)
+        using var memory = new ReadBandwidth(model.File.Pointer, Math.Min(model.WeightBytesPerToken, model.File.Length), transformer.Threads);
         var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);
         var prompt = Tokens(promptLength, model.Config.VocabSize);
 

@@ -87,8 +87,10 @@ internal sealed class BadServer : IDisposable
 
     internal sealed record RemoteContent(byte[] Bytes, string? ETag = "\"v1\"");
 
-    internal sealed class Request(string path, Dictionary<string, string> headers)
+    internal sealed class Request(string method, string path, Dictionary<string, string> headers)
     {
+        public bool IsHead => method == "HEAD";
+
         public string Path { get; } = path;
 
         public string? this[string header] => headers.GetValueOrDefault(header);
@@ -100,11 +102,11 @@ internal sealed class BadServer : IDisposable
         public static async Task<Request> ReadAsync(Stream stream, CancellationToken stop)
         {
             var reader = new StreamReader(stream, Encoding.ASCII, leaveOpen: true);
-            var path = (await reader.ReadLineAsync(stop) ?? throw new IOException()).Split(' ')[1];
+            var first = (await reader.ReadLineAsync(stop) ?? throw new IOException()).Split(' ');
             var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
             while (await reader.ReadLineAsync(stop) is { Length: > 0 } line)
                 headers[line[..line.IndexOf(':')]] = line[(line.IndexOf(':') + 1)..].Trim();
-            return new Request(path, headers);
+            return new Request(first[0], first[1], headers);
         }
     }
 }

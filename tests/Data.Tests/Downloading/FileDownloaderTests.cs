@@ -39,7 +39,7 @@ public sealed class FileDownloaderTests : IDisposable
     [Fact]
     public async Task Download_ConnectionsCutAnywhere_GivesTheIdenticalFile()
     {
-        for (var seed = 0; seed < 30; seed++)
+        for (var seed = 0; seed < 100; seed++)
         {
             var random = new Random(seed);
             var sent = 0L;
@@ -69,7 +69,7 @@ public sealed class FileDownloaderTests : IDisposable
         });
         using (var downloader = new FileDownloader(Settings))
             await Assert.ThrowsAnyAsync<OperationCanceledException>(
-                () => downloader.DownloadAsync(server.Address(), Target, stopEarly, cancel.Token));
+                () => downloader.DownloadAsync(server.Address(), Target, stopEarly, cancellation: cancel.Token));
         var kept = new FileInfo(Target + ".part").Length;
         Assert.InRange(kept, 1, Bytes.Length - 1);
 

@@ -1,0 +1,85 @@
+using System.Text.Json;
+using LlamaFullstack.Core;
+
+namespace LlamaFullstack.Export.Sources;
+
+/// <summary>An object in a JSON file of another project: its fields as what they should be, or one line that names the field.</summary>
+internal sealed class ForeignJson
+{
+    // A configuration has 1 KB.
+    private const long DefaultMaxLength = 1 << 20;
+
+    private readonly string _path;
+
+    private ForeignJson(string path, JsonElement root) => (_path, Root) = (path, root);
+
+    /// <summary>The object.</summary>
+    public JsonElement Root { get; }
+
+    /// <summary>Reads a file whose root is an object.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The file is too long, or not JSON, or names a field twice.</exception>
+    public static ForeignJson Read(string path, long maxLength = DefaultMaxLength)
+    {
+        using var stream = File.OpenRead(path);
+        if (stream.Length > maxLength)
+            throw new InvalidDataException($"{path}: {stream.Length:N0} bytes long, expected at most {maxLength:N0}.");
+        try
+        {
+            using var document = JsonDocument.Parse(stream, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            return document.RootElement.ValueKind == JsonValueKind.Object ? new ForeignJson(path, document.RootElement.Clone()) : throw new JsonException("not an object");
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{path}: not the JSON that was expected: {e.Message.Split('\n')[0].TrimEnd('.')}.");
+        }
+    }
+
+    /// <summary>A field; null where there is none, or it is null.</summary>
+    public JsonElement? Find(string name) =>
+        Root.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    /// <summary>A field that is an object itself; null where there is none, or it is null.</summary>
+    public ForeignJson? Object(string name) => Find(name) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.Object } value => new ForeignJson(_path, value),
+        { } other => throw Bad($"{name} {PlainText.Quote(other.ToString())} is not an object"),
+    };
+
+    /// <summary>A field as text, whatever it is.</summary>
+    public string Text(string name, string missing = "") => Find(name)?.ToString() ?? missing;
+
+    /// <summary>Whether a field is there and true.</summary>
+    public bool Flag(string name) => Find(name) is { ValueKind: JsonValueKind.True };
+
+    /// <summary>A whole number that must be there.</summary>
+    public int Number(string name) => Find(name) is null ? throw Bad($"has no {name}") : Number(name, 0);
+
+    /// <summary>A whole number.</summary>
+    public int Number(string name, int missing) => Find(name) switch
+    {
+        null => missing,
+        { ValueKind: JsonValueKind.Number } value when value.TryGetInt32(out var number) => number,
+        { } value => throw Bad($"{name} {PlainText.Quote(value.ToString())} is not a whole number"),
+    };
+
+    /// <summary>A number.</summary>
+    public double Fraction(string name, double missing) => Find(name) switch
+    {
+        null => missing,
+        { ValueKind: JsonValueKind.Number } value => value.GetDouble(),
+        { } value => throw Bad($"{name} {PlainText.Quote(value.ToString())} is not a number"),
+    };
+
+    /// <summary>Throws if one of these fields is set: each changes what a model says, and none is supported.</summary>
+    public void Refuse(params ReadOnlySpan<string> names)
+    {
+        foreach (var name in names)
+            if (Find(name) is { ValueKind: not JsonValueKind.False })
+                throw Bad($"{name} is set, which is not supported");
+    }
+
+    /// <summary>The error that a file is not what it should be.</summary>
+    public InvalidDataException Bad(string problem) => new($"{_path}: {problem}.");
+}
