@@ -27,8 +27,8 @@ public sealed unsafe class LlamaModel : IDisposable
     /// <summary>The model's shape.</summary>
     public LlamaConfig Config => _weights.Config;
 
-    /// <summary>What the matrices are multiplied in: "fp32", or "int8" where any of them is.</summary>
-    public string WeightType => GroupSize == 0 ? "fp32" : "int8";
+    /// <summary>What the matrices hold: "fp32"; "int8" where any of them is; "int4" where those of the layers are.</summary>
+    public string WeightType => Layers[0].Wq is Int4Matrix ? "int4" : GroupSize == 0 ? "fp32" : "int8";
 
     /// <summary>Bytes of weights that one token reads: what bounds the speed.</summary>
     public long WeightBytesPerToken { get; }

@@ -14,7 +14,7 @@ namespace LlamaFullstack.Cli.Commands;
 /// <summary>llamafs bench: how fast a model file, or random weights of a known shape, run on this machine.</summary>
 internal static partial class BenchCommand
 {
-    private static readonly Dictionary<string, int> Versions = new() { ["fp32"] = 0, ["int8"] = 2 };
+    private static readonly Dictionary<string, int> Versions = new() { ["fp32"] = 0, ["int8"] = 2, ["int4"] = 3 };
     private static readonly BenchmarkSettings Defaults = new();
 
     private static readonly Argument<string?> Model =

@@ -16,7 +16,11 @@ internal static class ExportCommand
 
     private static readonly Dictionary<string, GgufType> GgufTypes = new()
     {
-        ["fp32"] = GgufType.F32, ["fp16"] = GgufType.F16, ["bf16"] = GgufType.BF16, ["q8_0"] = GgufType.Q8, ["q4_0"] = GgufType.Q4,
+        ["fp32"] = GgufType.F32,
+        ["fp16"] = GgufType.F16,
+        ["bf16"] = GgufType.BF16,
+        ["q8_0"] = GgufType.Q8,
+        ["q4_0"] = GgufType.Q4,
     };
 
     public static Command Create()

@@ -12,6 +12,8 @@ public static class AtomicFile
     public static void Write(string path, Action<FileStream> write)
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        if (folder == "/dev")
+            throw new IOException($"{path}: is a device, and would be replaced by a file. Name a file in a folder.");
         if (File.Exists(folder))
             throw new IOException($"{folder}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
         var temporary = path + ".tmp";

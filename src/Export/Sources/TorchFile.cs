@@ -1,5 +1,5 @@
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 

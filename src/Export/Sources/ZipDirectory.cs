@@ -1,6 +1,6 @@
 using System.Text;
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 

@@ -12,7 +12,11 @@ public static class GgufWriter
     // llama.cpp's numbers for "what most tensors are".
     private static readonly Dictionary<GgufType, int> FileTypes = new()
     {
-        [GgufType.F32] = 0, [GgufType.F16] = 1, [GgufType.Q4] = 2, [GgufType.Q8] = 7, [GgufType.BF16] = 32,
+        [GgufType.F32] = 0,
+        [GgufType.F16] = 1,
+        [GgufType.Q4] = 2,
+        [GgufType.Q8] = 7,
+        [GgufType.BF16] = 32,
     };
 
     /// <summary>Writes a file, one tensor at a time, atomically.</summary>

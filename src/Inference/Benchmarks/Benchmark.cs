@@ -34,10 +34,10 @@ public static class Benchmark
 
         void ReadPrompt(int[] tokens)
         {
-            for (var pos = 0; pos < tokens.Length; pos++)
+            for (var pos = 0; pos < tokens.Length; pos += Transformer.BatchSize)
             {
                 cancellation.ThrowIfCancellationRequested();
-                transformer.Accept(tokens[pos], pos);
+                transformer.Accept(tokens.AsSpan(pos, Math.Min(Transformer.BatchSize, tokens.Length - pos)), pos);
             }
         }
         void Decode()
