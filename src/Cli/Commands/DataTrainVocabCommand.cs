@@ -36,6 +36,9 @@ internal static class DataTrainVocabCommand
                 CharacterCoverage = parsed.GetValue(coverage),
                 RemoveExtraWhitespaces = parsed.GetValue(removeSpaces),
             };
+            // Before the dataset is looked for: with too small a size it would be read for nothing.
+            if (settings.VocabSize < LeastVocabSize)
+                throw new UsageException($"--vocab_size {settings.VocabSize}: must be at least {LeastVocabSize}: 3 marks, 256 bytes and a letter.");
             var (dataset, folder) = source.Find(parsed);
             return Task.FromResult(Run(dataset, folder, settings, parsed.GetValue(numShards), parsed.GetValue(threads), cancellation));
         });
@@ -45,8 +48,6 @@ internal static class DataTrainVocabCommand
     private static int Run(
         Dataset dataset, DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
     {
-        if (settings.VocabSize < LeastVocabSize)
-            throw new UsageException($"--vocab_size {settings.VocabSize}: must be at least {LeastVocabSize}: 3 marks, 256 bytes and a letter.");
         if (numShards < 1)
             throw new UsageException($"--num_shards {numShards}: must be at least 1.");
         if (threads < 1)
