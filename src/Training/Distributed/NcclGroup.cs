@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace LlamaFullstack.Training.Distributed;
 
 /// <summary>Processes with a GPU each, which NCCL connects. They find each other by MPI, or at torchrun's MASTER_ADDR and MASTER_PORT.</summary>
-/// <remarks>Reviewed against NCCL's documentation; not yet run on GPUs.</remarks>
+/// <remarks>Not yet run on GPUs.</remarks>
 internal sealed class NcclGroup : ProcessGroup
 {
     private readonly NcclLibrary _nccl;
