@@ -100,20 +100,6 @@ public static class GgufVocabulary
             throw new InvalidDataException($"{path}: {Types} of token {id} is {(int)type}, which sentencepiece does not have.");
         if (float.IsNaN(score))
             throw new InvalidDataException($"{path}: {Scores} of token {id} is not a number.");
-        return new Piece(WithSpaces(stored), score, type);
-    }
-
-    private static byte[] WithSpaces(byte[] stored)
-    {
-        if (stored.AsSpan().IndexOf(SpaceSymbol) < 0)
-            return stored;
-        var text = new List<byte>(stored.Length);
-        for (var i = 0; i < stored.Length; i++)
-        {
-            var isSpace = stored.AsSpan(i).StartsWith(SpaceSymbol);
-            text.Add(isSpace ? (byte)' ' : stored[i]);
-            i += isSpace ? SpaceSymbol.Length - 1 : 0;
-        }
-        return [.. text];
+        return new Piece(SentencePieceModel.WithSpaces(stored), score, type);
     }
 }

@@ -141,7 +141,8 @@ public sealed class SentencePieceModel
         return new Piece(WithSpaces(text), score, type);
     }
 
-    private static byte[] WithSpaces(ReadOnlySpan<byte> text)
+    /// <summary>A piece's text as it stands in files, with U+2581 for a space, as the text that it means.</summary>
+    internal static byte[] WithSpaces(ReadOnlySpan<byte> text)
     {
         Span<byte> written = text.Length <= 256 ? stackalloc byte[256] : new byte[text.Length];
         var length = 0;
