@@ -147,12 +147,14 @@ public sealed class Transformer : nn.Module, ITensorSource
     }
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination)
+    public void Read(string name, long start, Span<float> destination)
     {
-        if (!_byName.TryGetValue(name, out var parameter) || parameter.numel() != destination.Length)
-            throw new InvalidDataException($"the model in memory has no tensor {name} of {destination.Length} values.");
+        if (!_byName.TryGetValue(name, out var parameter) || start < 0 || start > parameter.numel() - destination.Length)
+            throw new InvalidDataException($"the model in memory has no tensor {name} of {start + destination.Length} values.");
         using var values = parameter.detach();
-        using var here = values.to(ScalarType.Float32, CPU);
+        using var flat = values.view(-1);
+        using var part = flat.narrow(0, start, destination.Length);
+        using var here = part.to(ScalarType.Float32, CPU);
         MemoryMarshal.Cast<byte, float>(here.bytes).CopyTo(destination);
     }
 
