@@ -19,11 +19,13 @@ internal sealed unsafe class Float32Matrix(float* weights, int cols) : WeightMat
     {
     }
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch)
+    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
     {
-        for (var row = rows.Start; row < rows.End; row += BatchRows)
-            for (var tile = tiles.Start; tile < tiles.End; tile++)
-                kernels.MatMul(weights + (long)row * Cols, Cols, 1, x.Values(tile), output.Values(tile, row), Math.Min(BatchRows, rows.End - row), Cols);
+        for (var tile = tiles.Start; tile < tiles.End; tile++)
+        {
+            Prefetching.Part(weights + (long)next.Start * Cols, (long)next.Count * Cols * sizeof(float), tile - tiles.Start, tiles.Count);
+            kernels.MatMul(weights + (long)rows.Start * Cols, Cols, 1, x.Values(tile), output.Values(tile, rows.Start), rows.Count, Cols);
+        }
     }
 
     public override void ReadRow(int row, Span<float> output) => new ReadOnlySpan<float>(weights + (long)row * Cols, Cols).CopyTo(output);

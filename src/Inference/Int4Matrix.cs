@@ -20,18 +20,17 @@ internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int
     public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
 
     // A batch is bound by arithmetic: a few rows become a byte a weight once, and every tile of tokens is multiplied with them.
-    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch)
+    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
     {
         var unpackedScales = (float*)scratch;
-        var unpacked = (byte*)(unpackedScales + BatchRows * _groups);
-        for (var row = rows.Start; row < rows.End; row += BatchRows)
+        var unpacked = (byte*)(unpackedScales + KernelSet.RowBlock * _groups);
+        kernels.Integer.UnpackInt4(codes + (long)rows.Start * Cols / 2, unpacked, rows.Count * Cols, groupSize);
+        for (var i = 0; i < rows.Count * _groups; i++)
+            unpackedScales[i] = (float)scales[(long)rows.Start * _groups + i];
+        for (var tile = tiles.Start; tile < tiles.End; tile++)
         {
-            var count = Math.Min(BatchRows, rows.End - row);
-            kernels.Integer.UnpackInt4(codes + (long)row * Cols / 2, unpacked, count * Cols, groupSize);
-            for (var i = 0; i < count * _groups; i++)
-                unpackedScales[i] = (float)scales[(long)row * _groups + i];
-            for (var tile = tiles.Start; tile < tiles.End; tile++)
-                kernels.Integer.MatMulInt4(unpacked, unpackedScales, x.Int8(tile), output.Values(tile, row), count);
+            Prefetching.Part(codes + (long)next.Start * Cols / 2, (long)next.Count * Cols / 2, tile - tiles.Start, tiles.Count);
+            kernels.Integer.MatMulInt4(unpacked, unpackedScales, x.Int8(tile), output.Values(tile, rows.Start), rows.Count);
         }
     }
 

@@ -19,12 +19,13 @@ internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols,
 
     public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch)
+    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
     {
-        for (var row = rows.Start; row < rows.End; row += BatchRows)
-            for (var tile = tiles.Start; tile < tiles.End; tile++)
-                kernels.Integer.MatMulInt8(weights + (long)row * Cols, scales + (long)row * _groups, x.Int8(tile), output.Values(tile, row),
-                    Math.Min(BatchRows, rows.End - row));
+        for (var tile = tiles.Start; tile < tiles.End; tile++)
+        {
+            Prefetching.Part(weights + (long)next.Start * Cols, (long)next.Count * Cols, tile - tiles.Start, tiles.Count);
+            kernels.Integer.MatMulInt8(weights + (long)rows.Start * Cols, scales + (long)rows.Start * _groups, x.Int8(tile), output.Values(tile, rows.Start), rows.Count);
+        }
     }
 
     public override void ReadRow(int row, Span<float> output) =>

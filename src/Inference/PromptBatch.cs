@@ -140,10 +140,8 @@ internal sealed unsafe class PromptBatch : IDisposable
             Normalize(layer.FfnNorm, layer.W1, worker);
             while (TryTake(me, Blocks(_config.HiddenDim), out var block))
             {
-                var rows = Rows(block, _config.HiddenDim);
-                Multiply(layer.W1, _normed, _gate, rows, me);
-                Multiply(layer.W3, _normed, _up, rows, me);
-                SwiGlu(rows);
+                Multiply(layer.W1, _normed, _gate, block, _config.HiddenDim, me);
+                SwiGlu(Multiply(layer.W3, _normed, _up, block, _config.HiddenDim, me));
             }
             Finish(worker);
             Prepare(_hidden, layer.W2, worker);
@@ -157,14 +155,14 @@ internal sealed unsafe class PromptBatch : IDisposable
         me.Step = 0;
         Normalize(_model.Norm, _model.Classifier, worker);
         while (TryTake(me, Blocks(_config.VocabSize), out var block))
-            Multiply(_model.Classifier, _normed, _logits!, Rows(block, _config.VocabSize), me);
+            Multiply(_model.Classifier, _normed, _logits!, block, _config.VocabSize, me);
     }
 
     private static int Blocks(int rows) => (rows + KernelSet.RowBlock - 1) / KernelSet.RowBlock;
 
     private static Part Rows(int block, int rows)
     {
-        var start = block * KernelSet.RowBlock;
+        var start = Math.Min(rows, block * KernelSet.RowBlock);
         return new Part(start, Math.Min(KernelSet.RowBlock, rows - start));
     }
 
@@ -177,8 +175,13 @@ internal sealed unsafe class PromptBatch : IDisposable
         _workers[worker].Step++;
     }
 
-    private void Multiply(WeightMatrix w, BatchActivation x, BatchActivation output, Part rows, Worker me) =>
-        w.Multiply(_kernels, x, new Part(0, Tiles), output, rows, me.Scratch);
+    /// <summary>A block of rows of W · x.</summary>
+    private Part Multiply(WeightMatrix w, BatchActivation x, BatchActivation output, int block, int rows, Worker me)
+    {
+        var taken = Rows(block, rows);
+        w.Multiply(_kernels, x, new Part(0, Tiles), output, taken, Rows(block + _workers.Length, rows), me.Scratch);
+        return taken;
+    }
 
     private void Embed(int tile, float[] row)
     {
@@ -218,8 +221,7 @@ internal sealed unsafe class PromptBatch : IDisposable
         var me = _workers[worker];
         while (TryTake(me, Blocks(_config.Dim), out var block))
         {
-            var rows = Rows(block, _config.Dim);
-            Multiply(w, input, _delta, rows, me);
+            var rows = Multiply(w, input, _delta, block, _config.Dim, me);
             for (var tile = 0; tile < Tiles; tile++)
                 _kernels.Add(_x.Values(tile, rows.Start), _delta.Values(tile, rows.Start), rows.Count * Tile);
         }
@@ -233,15 +235,13 @@ internal sealed unsafe class PromptBatch : IDisposable
         var (queries, keys) = (Blocks(_config.Dim), Blocks(_config.KvDim));
         if (block < queries)
         {
-            var rows = Rows(block, _config.Dim);
-            Multiply(layer.Wq, _normed, _q, rows, me);
+            var rows = Multiply(layer.Wq, _normed, _q, block, _config.Dim, me);
             for (var tile = 0; tile < Tiles; tile++)
                 Rotate(_q, tile, rows);
         }
         else if (block < queries + keys)
         {
-            var rows = Rows(block - queries, _config.KvDim);
-            Multiply(layer.Wk, _normed, _k, rows, me);
+            var rows = Multiply(layer.Wk, _normed, _k, block - queries, _config.KvDim, me);
             for (var tile = 0; tile < Tiles; tile++)
             {
                 Rotate(_k, tile, rows);
@@ -250,8 +250,7 @@ internal sealed unsafe class PromptBatch : IDisposable
         }
         else
         {
-            var rows = Rows(block - queries - keys, _config.KvDim);
-            Multiply(layer.Wv, _normed, _v, rows, me);
+            var rows = Multiply(layer.Wv, _normed, _v, block - queries - keys, _config.KvDim, me);
             for (var tile = 0; tile < Tiles; tile++)
                 _cache.StoreValues(l, _pos + tile * Tile, TokensOf(tile), _v.Values(tile), rows);
         }
