@@ -17,11 +17,22 @@ internal static unsafe class Prefetching
             Sse.Prefetch0(address);
     }
 
-    /// <summary>Asks for what lies <see cref="Distance"/> ahead of some weights that are being used.</summary>
+    /// <summary>Asks for the lines of some bytes.</summary>
+    /// <param name="address">Any.</param>
+    /// <param name="bytes">128, or a multiple of it; a constant costs no loop up to 256.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Lines(void* weights, int bytes)
+    public static void Lines(void* address, nint bytes)
     {
-        for (var i = 0; i < bytes; i += 64)
-            Line((byte*)weights + Distance + i);
+        var from = (byte*)address;
+        Line(from);
+        Line(from + 64);
+        if (bytes > 128)
+        {
+            Line(from + 128);
+            Line(from + 192);
+        }
+        if (bytes > 256)
+            for (nint i = 256; i < bytes; i += 64)
+                Line(from + i);
     }
 }
