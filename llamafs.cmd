@@ -18,7 +18,7 @@ if not errorlevel 1 goto run
 echo llamafs: building (once; the first time also downloads about 200 MB of libtorch) ... 1>&2
 if not exist "%here%artifacts" mkdir "%here%artifacts"
 pushd "%here%"
-dotnet build src\Cli --configuration Release --nologo --verbosity quiet -clp:NoSummary %LLAMAFS_BUILD_ARGS% 1>&2
+dotnet build src\Cli --configuration Release -p:ReadyToRun=true --nologo --verbosity quiet -clp:NoSummary %LLAMAFS_BUILD_ARGS% 1>&2
 set "failed=%errorlevel%"
 popd
 if not "%failed%"=="0" (

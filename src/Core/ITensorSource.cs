@@ -9,15 +9,27 @@ public interface ITensorSource
     /// <summary>Whether the classifier is the embedding itself.</summary>
     bool SharedClassifier { get; }
 
-    /// <summary>Copies a tensor as float32, row by row.</summary>
+    /// <summary>Copies rows of a tensor as float32. Several threads may read at once.</summary>
     /// <param name="name">One of <see cref="TensorNames"/>.</param>
-    /// <param name="destination">As long as the tensor.</param>
+    /// <param name="start">The first value: a row's beginning, counted from the tensor's first value.</param>
+    /// <param name="destination">Whole rows; a vector is one.</param>
     /// <exception cref="InvalidDataException">The source lacks the tensor, or has it in another shape.</exception>
-    void Read(string name, Span<float> destination);
+    void Read(string name, long start, Span<float> destination);
 
     /// <summary>How the source holds a tensor; float32 where it does not say.</summary>
     /// <param name="name">As for <see cref="Read"/>.</param>
     TensorStorage StorageOf(string name) => new("F32", TensorNames.All(Config, sharedClassifier: false).First(tensor => tensor.Name == name).Length * sizeof(float));
+}
+
+/// <summary>Whole tensors of a source.</summary>
+public static class TensorSources
+{
+    /// <summary>Copies a tensor as float32, row by row.</summary>
+    /// <param name="source">The weights.</param>
+    /// <param name="name">One of <see cref="TensorNames"/>.</param>
+    /// <param name="destination">As long as the tensor.</param>
+    /// <exception cref="InvalidDataException">The source lacks the tensor, or has it in another shape.</exception>
+    public static void Read(this ITensorSource source, string name, Span<float> destination) => source.Read(name, 0, destination);
 }
 
 /// <summary>How a file holds a tensor.</summary>

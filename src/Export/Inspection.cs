@@ -42,15 +42,18 @@ public sealed record Inspection(string Path, string? Format, long Bytes, string?
     {
         using var source = ModelSource.Open(empty.Path);
         var shapes = TensorNames.All(source.Tensors.Config, source.Tensors.SharedClassifier).ToList();
-        var values = new float[shapes.Max(tensor => tensor.Length)];
         var tensors = new List<InspectedTensor>();
         var problems = new List<string>();
         foreach (var shape in shapes)
         {
             cancellation.ThrowIfCancellationRequested();
-            var read = values.AsSpan(0, (int)shape.Length);
-            source.Tensors.Read(shape.Name, read);
-            var (largest, notFinite) = Scan(read);
+            var notFinite = 0L;
+            var (largest, _) = TensorParts.ForEach(source.Tensors, shape, (_, values) =>
+            {
+                var (max, bad) = Scan(values);
+                Interlocked.Add(ref notFinite, bad);
+                return (max, 0);
+            });
             if (notFinite > 0)
                 problems.Add($"{empty.Path}: {shape.Name} has {notFinite:N0} values that are not finite numbers.");
             var (type, length) = source.Tensors.StorageOf(shape.Name);

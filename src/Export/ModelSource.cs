@@ -80,7 +80,7 @@ public sealed class ModelSource : IDisposable
 
         public bool SharedClassifier => source.SharedClassifier;
 
-        public void Read(string name, Span<float> destination) => source.Read(name, destination);
+        public void Read(string name, long start, Span<float> destination) => source.Read(name, start, destination);
 
         public TensorStorage StorageOf(string name) => source.StorageOf(name);
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
@@ -30,16 +31,11 @@ public sealed record Verification(string A, string B, IReadOnlyList<string> Shap
             return new Verification(a.Path, b.Path, shape, []);
 
         var tensors = TensorNames.All(a.Tensors.Config, a.Tensors.SharedClassifier && b.Tensors.SharedClassifier).ToList();
-        var valuesOfA = new float[tensors.Max(tensor => tensor.Length)];
-        var valuesOfB = new float[valuesOfA.Length];
         var found = new List<TensorDifference>();
         foreach (var tensor in tensors)
         {
             cancellation.ThrowIfCancellationRequested();
-            var length = (int)tensor.Length;
-            a.Tensors.Read(tensor.Name, valuesOfA.AsSpan(0, length));
-            b.Tensors.Read(tensor.Name, valuesOfB.AsSpan(0, length));
-            found.Add(Compare(tensor, valuesOfA.AsSpan(0, length), valuesOfB.AsSpan(0, length)));
+            found.Add(Compare(a.Tensors, b.Tensors, tensor));
             progress?.Report(new TensorWritten(found.Count - 1, tensors.Count, tensor, 0, 0));
         }
         return new Verification(a.Path, b.Path, shape, found);
@@ -57,9 +53,31 @@ public sealed record Verification(string A, string B, IReadOnlyList<string> Shap
         return fields.Where(field => !Equals(field.A, field.B)).Select(field => FormattableString.Invariant($"{field.Name}: {field.A ?? "none"}, {field.B ?? "none"}"));
     }
 
-    private static TensorDifference Compare(TensorShape tensor, ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    private static TensorDifference Compare(ITensorSource a, ITensorSource b, TensorShape tensor)
     {
-        var (at, largest) = (0, 0f);
+        var worst = new TensorDifference(tensor.Name, 0, 0, 0, 0, 0);
+        var found = new Lock();
+        TensorParts.ForEach(a, tensor, (start, valuesOfA) =>
+        {
+            var rented = ArrayPool<float>.Shared.Rent(valuesOfA.Length);
+            var valuesOfB = rented.AsSpan(0, valuesOfA.Length);
+            b.Read(tensor.Name, start, valuesOfB);
+            var (difference, at) = LargestDifference(valuesOfA, valuesOfB);
+            var (row, column) = tensor.IsVector ? (0, at) : Math.DivRem(start + at, tensor.Cols);
+            lock (found)
+                if (difference > worst.Difference || (difference == worst.Difference && row < worst.Row)) // the first of equals, in whatever order the parts come
+                    worst = new TensorDifference(tensor.Name, difference, (int)row, (int)column, valuesOfA[at], valuesOfB[at]);
+            ArrayPool<float>.Shared.Return(rented);
+            return default;
+        });
+        return worst;
+    }
+
+    private static (float Difference, int At) LargestDifference(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        var (largest, at) = (0f, 0);
+        if (a.SequenceEqual(b))
+            return (largest, at);
         for (var i = 0; i < a.Length; i++)
         {
             // NaN is the same as NaN, and as different from a number as can be.
@@ -67,10 +85,9 @@ public sealed record Verification(string A, string B, IReadOnlyList<string> Shap
             if (float.IsNaN(difference))
                 difference = float.PositiveInfinity;
             if (difference > largest)
-                (at, largest) = (i, difference);
+                (largest, at) = (difference, i);
         }
-        var (row, column) = tensor.IsVector ? (0, at) : Math.DivRem(at, tensor.Cols);
-        return new TensorDifference(tensor.Name, largest, row, column, a[at], b[at]);
+        return (largest, at);
     }
 }
 

@@ -57,7 +57,7 @@ internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
         var floats = _buffers.Allocate<float>(count);
         const int Part = 1 << 20;
         for (var start = 0L; start < count; start += Part)
-            model.File.ReadPart(tensor, start, new Span<float>(floats + start, (int)Math.Min(Part, count - start)));
+            model.File.Read(tensor, start, new Span<float>(floats + start, (int)Math.Min(Part, count - start)));
         return floats;
     }
 

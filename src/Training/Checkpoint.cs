@@ -106,7 +106,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination) => _file.ReadFloats(name, destination);
+    public void Read(string name, long start, Span<float> destination) => _file.ReadFloats(name, start, destination);
 
     /// <summary>Gives an optimizer the moments and the count of updates.</summary>
     /// <exception cref="InvalidDataException">A moment is missing or has another shape.</exception>

@@ -27,5 +27,5 @@ internal sealed class RandomModel : ITensorSource
 
     public float[] this[string name] => _tensors[name];
 
-    public void Read(string name, Span<float> destination) => _tensors[name].CopyTo(destination);
+    public void Read(string name, long start, Span<float> destination) => _tensors[name].AsSpan((int)start, destination.Length).CopyTo(destination);
 }

@@ -1,3 +1,4 @@
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Training.Tests;

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace LlamaFullstack.Core.Formats;
 
 /// <summary>A tensor in a GGUF file.</summary>
@@ -101,30 +103,27 @@ public sealed class GgufFile : IDisposable
     /// <summary>A tensor; null where there is none.</summary>
     public GgufTensor? Find(string name) => _tensors.GetValueOrDefault(name);
 
-    /// <summary>Copies a tensor as float32.</summary>
-    /// <param name="tensor">A tensor of this file.</param>
-    /// <param name="destination">As long as the tensor.</param>
-    /// <exception cref="ArgumentException">The length differs.</exception>
-    /// <exception cref="InvalidDataException">The scale of a block is not a finite number.</exception>
-    public void Read(GgufTensor tensor, Span<float> destination)
-    {
-        if (tensor.Type.BytesOf(destination.Length) != tensor.ByteLength)
-            throw new ArgumentException($"{tensor.Name} of shape ({string.Join(", ", tensor.Shape)}) does not have {destination.Length} values.", nameof(destination));
-        // In parts, since the bytes of a large tensor are more than a span can hold (2 GB).
-        const int Part = 1 << 20;
-        for (var start = 0; start < destination.Length; start += Part)
-            ReadPart(tensor, start, destination.Slice(start, Math.Min(Part, destination.Length - start)));
-    }
-
     /// <summary>Copies a part of a tensor as float32.</summary>
     /// <param name="tensor">A tensor of this file.</param>
     /// <param name="start">The first value; at the beginning of a block.</param>
-    /// <param name="destination">Whole blocks; at most 2 GB of the file.</param>
+    /// <param name="destination">Whole blocks.</param>
+    /// <exception cref="ArgumentException">The tensor has fewer values.</exception>
     /// <exception cref="InvalidDataException">The scale of a block is not a finite number.</exception>
-    public void ReadPart(GgufTensor tensor, long start, Span<float> destination)
+    public void Read(GgufTensor tensor, long start, Span<float> destination)
     {
-        if (!tensor.Type.TryRead(Map.Span(tensor.Offset + tensor.Type.BytesOf(start), (int)tensor.Type.BytesOf(destination.Length)), destination))
-            throw BadScale(tensor);
+        if (start < 0 || tensor.Type.BytesOf(start + destination.Length) > tensor.ByteLength)
+            throw new ArgumentException($"{tensor.Name} of shape ({string.Join(", ", tensor.Shape)}) does not have {start + destination.Length} values.", nameof(destination));
+        const int Part = 1 << 16; // whole blocks of every type
+        var bytes = ArrayPool<byte>.Shared.Rent((int)tensor.Type.BytesOf(Math.Min(Part, destination.Length)));
+        for (; !destination.IsEmpty; start += Part, destination = destination[Math.Min(Part, destination.Length)..])
+        {
+            var values = destination[..Math.Min(Part, destination.Length)];
+            var blocks = bytes.AsSpan(0, (int)tensor.Type.BytesOf(values.Length));
+            Map.ReadBytes(tensor.Offset + tensor.Type.BytesOf(start), blocks);
+            if (!tensor.Type.TryRead(blocks, values))
+                throw BadScale(tensor);
+        }
+        ArrayPool<byte>.Shared.Return(bytes);
     }
 
     /// <summary>The message for a scale that is no number.</summary>

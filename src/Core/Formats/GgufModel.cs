@@ -60,7 +60,7 @@ public sealed class GgufModel : ITensorSource, IDisposable
     public GgufTensor Tensor(string name) => _tensors[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination) => File.Read(Tensor(name), destination);
+    public void Read(string name, long start, Span<float> destination) => File.Read(Tensor(name), start, destination);
 
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name) => new(Tensor(name).Type.Name, Tensor(name).ByteLength);
@@ -117,7 +117,7 @@ public sealed class GgufModel : ITensorSource, IDisposable
         if (tensor.Type != GgufType.F32 || tensor.Shape.Count != 1 || tensor.Shape[0] != config.HeadSize / 2)
             throw Bad($"{tensor.Name} must be {config.HeadSize / 2} values of F32, one for each pair of a head");
         var factors = new float[config.HeadSize / 2];
-        File.Read(tensor, factors);
+        File.Read(tensor, 0, factors);
         if (factors.All(factor => factor == 1))
             return null;
         return GgufRope.Find(config, factors) ?? throw Bad($"{tensor.Name} scales RoPE in another way than Llama 3.1 and 3.2 do, which is not supported");

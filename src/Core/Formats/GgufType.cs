@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Core.Formats;
@@ -95,14 +93,7 @@ public sealed class GgufType
             return Q8Blocks.TryDequantize(bytes, destination);
         if (this == Q4)
             return Q4Blocks.TryDequantize(bytes, destination);
-        if (this == F32)
-            bytes.CopyTo(MemoryMarshal.AsBytes(destination));
-        else if (this == F16)
-            for (var i = 0; i < destination.Length; i++)
-                destination[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(2 * i)..]);
-        else
-            for (var i = 0; i < destination.Length; i++)
-                destination[i] = BitConverter.Int32BitsToSingle(BinaryPrimitives.ReadUInt16LittleEndian(bytes[(2 * i)..]) << 16);
+        NumberOf(this).ToFloat32(bytes, destination);
         return true;
     }
 
@@ -116,31 +107,8 @@ public sealed class GgufType
             return Q8Blocks.TryQuantize(values, bytes);
         if (this == Q4)
             return Q4Blocks.TryQuantize(values, bytes);
-        if (this == F32)
-        {
-            MemoryMarshal.AsBytes(values).CopyTo(bytes);
-            return true;
-        }
-        if (this == BF16)
-        {
-            for (var i = 0; i < values.Length; i++)
-                BinaryPrimitives.WriteUInt16LittleEndian(bytes[(2 * i)..], RoundToBFloat16(values[i]));
-            return true;
-        }
-        for (var i = 0; i < values.Length; i++)
-        {
-            var half = (Half)values[i];
-            if (Half.IsInfinity(half) && float.IsFinite(values[i]))
-                return false;
-            BinaryPrimitives.WriteHalfLittleEndian(bytes[(2 * i)..], half);
-        }
-        return true;
+        return NumberOf(this).TryFromFloat32(values, bytes);
     }
 
-    // Half to even, as PyTorch does. Rounding up could make an infinity of a NaN, whose payload is cut instead.
-    private static ushort RoundToBFloat16(float value)
-    {
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)(float.IsNaN(value) ? bits >> 16 | 0x40 : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-    }
+    private static NumberType NumberOf(GgufType type) => type == F32 ? NumberType.Float32 : type == F16 ? NumberType.Float16 : NumberType.BFloat16;
 }

@@ -85,7 +85,23 @@ public sealed unsafe class MappedFile : IDisposable
         {
             var values = first;
             ParallelParts.Run(destination.Length, PartLength, (start, count) =>
-                ReadPart(offset + (long)start * type.Size(), type, new Span<float>(values + start, count)));
+                ReadPart(offset + start * type.Size(), type, new Span<float>(values + start, count)));
+        }
+    }
+
+    /// <summary>Copies bytes; read, not taken from the mapping, as <see cref="ReadFloats"/> does and for its reason.</summary>
+    /// <exception cref="InvalidDataException">They do not lie inside the file.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public void ReadBytes(long offset, Span<byte> destination)
+    {
+        CheckInside(offset, destination.Length);
+        while (!destination.IsEmpty)
+        {
+            var read = RandomAccess.Read(_handle, destination, offset);
+            if (read == 0)
+                throw new InvalidDataException($"{Path}: was cut short while it was being read.");
+            offset += read;
+            destination = destination[read..];
         }
     }
 
@@ -124,17 +140,5 @@ public sealed unsafe class MappedFile : IDisposable
         ReadBytes(offset, bytes.AsSpan(0, length));
         type.ToFloat32(bytes.AsSpan(0, length), destination);
         ArrayPool<byte>.Shared.Return(bytes);
-    }
-
-    private void ReadBytes(long offset, Span<byte> destination)
-    {
-        while (!destination.IsEmpty)
-        {
-            var read = RandomAccess.Read(_handle, destination, offset);
-            if (read == 0)
-                throw new InvalidDataException($"{Path}: was cut short while it was being read.");
-            offset += read;
-            destination = destination[read..];
-        }
     }
 }

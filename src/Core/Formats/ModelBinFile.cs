@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Core.Formats;
@@ -49,24 +50,21 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     /// <inheritdoc/>
     /// <remarks>Quantised tensors are dequantised. The classifier of a tied model is its embedding.</remarks>
     /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
-    public unsafe void Read(string name, Span<float> destination)
+    public void Read(string name, long start, Span<float> destination)
     {
-        ObjectDisposedException.ThrowIf(Map.Pointer == null, this);
         var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
-        if (destination.Length != section.Tensor.Length)
-            throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {destination.Length}.", nameof(destination));
+        if (start < 0 || start > section.Tensor.Length - destination.Length)
+            throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {start + destination.Length}.", nameof(destination));
         switch (section.Type)
         {
             case WeightType.Float32:
-                Map.ReadFloats(section.Offset, NumberType.Float32, destination);
+                Map.ReadFloats(section.Offset + section.CodeBytes(start), NumberType.Float32, destination);
                 break;
             case WeightType.Int8:
-                Int8Groups.Dequantize(Values<sbyte>(section.Offset, destination.Length),
-                    Scales<float>(section), section.GroupSize, destination);
+                Int8Groups.Dequantize(Values<sbyte>(section.Offset + section.CodeBytes(start), destination.Length), Scales<float>(section, start, destination.Length), section.GroupSize, destination);
                 break;
             default:
-                Int4Groups.Dequantize(Values<byte>(section.Offset, destination.Length / 2),
-                    Scales<Half>(section), section.GroupSize, destination);
+                Int4Groups.Dequantize(Values<byte>(section.Offset + section.CodeBytes(start), destination.Length / 2), Scales<Half>(section, start, destination.Length), section.GroupSize, destination);
                 break;
         }
     }
@@ -81,15 +79,19 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => Map.Dispose();
 
-    private ReadOnlySpan<T> Scales<T>(ModelBinSection section) where T : unmanaged, INumberBase<T>
+    private T[] Scales<T>(ModelBinSection section, long start, int count) where T : unmanaged, INumberBase<T>
     {
-        var scales = Values<T>(section.ScalesOffset, (int)section.Tensor.Length / section.GroupSize);
+        var scales = Values<T>(section.ScalesOffset + section.ScaleBytes(start), count / section.GroupSize);
         foreach (var scale in scales)
             if (!T.IsFinite(scale))
                 throw new InvalidDataException($"{Map.Path}: {section.Tensor.Name} has the scale {scale}, which is no finite number. Export the model again.");
         return scales;
     }
 
-    // The offset may be unaligned (the int8 values before it can have any length): on every processor that .NET runs on, that only costs time.
-    private unsafe ReadOnlySpan<T> Values<T>(long offset, int count) where T : unmanaged => new((T*)(Map.Pointer + offset), count);
+    private T[] Values<T>(long offset, int count) where T : unmanaged
+    {
+        var values = new T[count];
+        Map.ReadBytes(offset, MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
 }

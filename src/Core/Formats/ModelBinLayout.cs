@@ -11,14 +11,25 @@ public readonly record struct ModelBinSection(TensorShape Tensor, long Offset, W
     public bool IsQuantized => Type != WeightType.Float32;
 
     /// <summary>Byte offset of the scales; only where <see cref="IsQuantized"/>.</summary>
-    public long ScalesOffset => Offset + (Type == WeightType.Int4 ? Tensor.Length / 2 : Tensor.Length);
+    public long ScalesOffset => Offset + CodeBytes(Tensor.Length);
 
     /// <summary>Byte offset of what comes next.</summary>
-    public long End => Type switch
+    public long End => ScalesOffset + ScaleBytes(Tensor.Length);
+
+    /// <summary>Bytes of so many values without their scales.</summary>
+    public long CodeBytes(long values) => Type switch
     {
-        WeightType.Float32 => Offset + Tensor.Length * sizeof(float),
-        WeightType.Int8 => ScalesOffset + Tensor.Length / GroupSize * sizeof(float),
-        _ => ScalesOffset + Tensor.Length / GroupSize * 2, // float16
+        WeightType.Float32 => values * sizeof(float),
+        WeightType.Int8 => values,
+        _ => values / 2,
+    };
+
+    /// <summary>Bytes of the scales of so many values, which are whole groups.</summary>
+    public long ScaleBytes(long values) => Type switch
+    {
+        WeightType.Float32 => 0,
+        WeightType.Int8 => values / GroupSize * sizeof(float),
+        _ => values / GroupSize * 2, // float16
     };
 }
 

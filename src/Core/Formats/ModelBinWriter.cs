@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using LlamaFullstack.Core.Quantization;
+using Microsoft.Win32.SafeHandles;
 
 namespace LlamaFullstack.Core.Formats;
 
@@ -32,10 +34,6 @@ public static class ModelBinWriter
     {
         var header = MakeHeader(source, version, groupSize);
         var layout = new ModelBinLayout(header);
-        // One set of buffers serves every tensor: new ones for each cost a third more memory, and a page fault for every 4 KB.
-        var values = new float[layout.Sections.Max(section => section.Tensor.Length)];
-        var integers = new byte[header.GroupSize == 0 ? 0 : values.Length];
-        var scales = new float[header.GroupSize == 0 ? 0 : values.Length / header.GroupSize];
         AtomicFile.Write(path, file =>
         {
             header.Write(file);
@@ -43,14 +41,7 @@ public static class ModelBinWriter
             {
                 cancellation.ThrowIfCancellationRequested();
                 var section = layout.Sections[i];
-                var length = (int)section.Tensor.Length;
-                ReadSection(source, section.Tensor, values.AsSpan(0, length));
-                var (maxError, meanError) = section.Type switch
-                {
-                    WeightType.Int8 => WriteInt8(file, values.AsSpan(0, length), integers.AsSpan(0, length), scales.AsSpan(0, length / section.GroupSize), section, path),
-                    WeightType.Int4 => WriteInt4(file, values.AsSpan(0, length), integers.AsSpan(0, length / 2), scales.AsSpan(0, length / section.GroupSize), section, path),
-                    _ => WriteFloat32(file, values.AsSpan(0, length), section.Tensor.Name),
-                };
+                var (maxError, meanError) = WriteSection(file, source, section, path);
                 progress?.Report(new TensorWritten(i, layout.Sections.Count, section.Tensor, maxError, meanError));
             }
         });
@@ -83,39 +74,53 @@ public static class ModelBinWriter
         return new ModelBinHeader(version, config, source.SharedClassifier, chosen);
     }
 
-    private static void ReadSection(ITensorSource source, TensorShape tensor, Span<float> values)
+    private static (float Max, double Mean) WriteSection(FileStream file, ITensorSource source, ModelBinSection section, string path)
     {
-        if (tensor.Name is ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin)
-            RopeTable.Fill(values, source.Config, tensor.Name == ModelBinLayout.FreqsCos ? RopeTable.Cos : RopeTable.Sin);
+        if (section.IsQuantized)
+        {
+            var handle = file.SafeFileHandle;
+            return TensorParts.ForEach(source, section.Tensor, (start, values) => WriteQuantized(handle, values, start, section, path));
+        }
+        file.Position = section.Offset;
+        if (section.Tensor.Name is ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin)
+            WriteRopeTable(file, source.Config, section.Tensor);
         else
-            source.Read(tensor.Name, values);
-    }
-
-    private static (float Max, double Mean) WriteFloat32(FileStream file, ReadOnlySpan<float> values, string name)
-    {
-        FloatWriter.Write(file, values, NumberType.Float32, name);
+            FloatWriter.Write(file, source, section.Tensor, NumberType.Float32);
         return default;
     }
 
-    private static (float Max, double Mean) WriteInt8(
-        FileStream file, ReadOnlySpan<float> values, Span<byte> integers, Span<float> scales, ModelBinSection section, string path)
+    private static void WriteRopeTable(FileStream file, LlamaConfig config, TensorShape tensor)
     {
-        var quantized = MemoryMarshal.Cast<byte, sbyte>(integers);
-        if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, scales))
-            throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, which int8 cannot hold.");
-        file.Write(integers);
-        FloatWriter.Write(file, scales, NumberType.Float32, section.Tensor.Name);
-        return Int8Groups.Error(values, quantized, scales, section.GroupSize);
+        var values = new float[tensor.Length];
+        RopeTable.Fill(values, config, tensor.Name == ModelBinLayout.FreqsCos ? RopeTable.Cos : RopeTable.Sin);
+        FloatWriter.Write(file, values, NumberType.Float32, tensor.Name);
     }
 
-    private static (float Max, double Mean) WriteInt4(
-        FileStream file, ReadOnlySpan<float> values, Span<byte> codes, Span<float> scaleMemory, ModelBinSection section, string path)
+    private static (float Max, double Sum) WriteQuantized(SafeFileHandle file, ReadOnlySpan<float> values, long start, ModelBinSection section, string path)
     {
-        var scales = MemoryMarshal.Cast<float, Half>(scaleMemory)[..scaleMemory.Length];
-        if (!Int4Groups.TryQuantize(values, section.GroupSize, codes, scales))
-            throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number, or above 500,000, which 4 bits cannot hold.");
-        file.Write(codes);
-        file.Write(MemoryMarshal.AsBytes(scales));
-        return Int4Groups.Error(values, codes, scales, section.GroupSize);
+        var (codesLength, scalesLength) = ((int)section.CodeBytes(values.Length), (int)section.ScaleBytes(values.Length));
+        var buffer = ArrayPool<byte>.Shared.Rent(codesLength + scalesLength);
+        var codes = buffer.AsSpan(0, codesLength);
+        var scales = buffer.AsSpan(codesLength, scalesLength);
+        var error = (section.Type == WeightType.Int8 ? QuantizeInt8(values, section.GroupSize, codes, scales) : QuantizeInt4(values, section.GroupSize, codes, scales))
+            ?? throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number" +
+                (section.Type == WeightType.Int8 ? ", which int8 cannot hold." : ", or above 500,000, which 4 bits cannot hold."));
+        RandomAccess.Write(file, codes, section.Offset + section.CodeBytes(start));
+        RandomAccess.Write(file, scales, section.ScalesOffset + section.ScaleBytes(start));
+        ArrayPool<byte>.Shared.Return(buffer);
+        return error;
+    }
+
+    private static (float Max, double Sum)? QuantizeInt8(ReadOnlySpan<float> values, int groupSize, Span<byte> codes, Span<byte> scaleBytes)
+    {
+        var quantized = MemoryMarshal.Cast<byte, sbyte>(codes);
+        var scales = MemoryMarshal.Cast<byte, float>(scaleBytes);
+        return Int8Groups.TryQuantize(values, groupSize, quantized, scales) ? Int8Groups.Error(values, quantized, scales, groupSize) : null;
+    }
+
+    private static (float Max, double Sum)? QuantizeInt4(ReadOnlySpan<float> values, int groupSize, Span<byte> codes, Span<byte> scaleBytes)
+    {
+        var scales = MemoryMarshal.Cast<byte, Half>(scaleBytes);
+        return Int4Groups.TryQuantize(values, groupSize, codes, scales) ? Int4Groups.Error(values, codes, scales, groupSize) : null;
     }
 }

@@ -99,6 +99,29 @@ public static class NumberTypes
         }
     }
 
+    /// <summary>Converts float32 to little-endian values, to the nearest one; half to even, as PyTorch does.</summary>
+    /// <param name="type">Float32, Float16 or BFloat16.</param>
+    /// <param name="values">The values as float32.</param>
+    /// <param name="bytes"><see cref="Size"/> times as long.</param>
+    /// <returns>False if a finite number is too large for the type; the output is then meaningless.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The type is another.</exception>
+    public static bool TryFromFloat32(this NumberType type, ReadOnlySpan<float> values, Span<byte> bytes)
+    {
+        switch (type)
+        {
+            case NumberType.Float32:
+                MemoryMarshal.AsBytes(values).CopyTo(bytes);
+                return true;
+            case NumberType.BFloat16:
+                ToBFloat16(values, MemoryMarshal.Cast<byte, ushort>(bytes));
+                return true;
+            case NumberType.Float16:
+                return TryToFloat16(values, MemoryMarshal.Cast<byte, ushort>(bytes));
+            default:
+                throw new ArgumentOutOfRangeException(nameof(type), type, "weights are written as float32, float16 or bfloat16.");
+        }
+    }
+
     private static void FromBFloat16(ReadOnlySpan<ushort> source, Span<float> destination)
     {
         var i = 0;
@@ -133,5 +156,58 @@ public static class NumberTypes
         var magnitude = (((bits & Vector256.Create(0x7fffu)) << 13).AsSingle() * Scale).AsUInt32();
         var special = Vector256.GreaterThan(bits & Vector256.Create(0x7fffu), Vector256.Create(0x7bffu)) & Vector256.Create(0x7f800000u);
         return (magnitude | special | ((bits & Vector256.Create(0x8000u)) << 16)).AsSingle();
+    }
+
+    private static void ToBFloat16(ReadOnlySpan<float> source, Span<ushort> destination)
+    {
+        var i = 0;
+        for (; i <= source.Length - Vector256<ushort>.Count; i += Vector256<ushort>.Count)
+            Vector256.Narrow(ToBFloat16(Vector256.Create(source[i..])), ToBFloat16(Vector256.Create(source[(i + Vector256<float>.Count)..]))).CopyTo(destination[i..]);
+        for (; i < source.Length; i++)
+            destination[i] = (ushort)ToBFloat16(Vector256.Create(source[i]))[0];
+    }
+
+    // Rounding up could make an infinity of a NaN, whose payload is cut instead.
+    private static Vector256<uint> ToBFloat16(Vector256<float> values)
+    {
+        var bits = values.AsUInt32();
+        var rounded = (bits + Vector256.Create(0x7fffu) + (bits >> 16 & Vector256<uint>.One)) >> 16;
+        return Vector256.ConditionalSelect(Vector256.IsNaN(values).AsUInt32(), bits >> 16 | Vector256.Create(0x40u), rounded);
+    }
+
+    private static bool TryToFloat16(ReadOnlySpan<float> source, Span<ushort> destination)
+    {
+        const float TooLarge = 65520; // half of the way from float16's largest number to the one that would follow
+        var i = 0;
+        for (; i <= source.Length - Vector256<ushort>.Count; i += Vector256<ushort>.Count)
+        {
+            var (low, high) = (Vector256.Create(source[i..]), Vector256.Create(source[(i + Vector256<float>.Count)..]));
+            if (!Vector256.LessThanAll(Vector256.Abs(low), Vector256.Create(TooLarge)) || !Vector256.LessThanAll(Vector256.Abs(high), Vector256.Create(TooLarge)))
+                break; // or no number
+            Vector256.Narrow(ToFloat16(low), ToFloat16(high)).CopyTo(destination[i..]);
+        }
+        for (; i < source.Length; i++)
+        {
+            var half = (Half)source[i];
+            if (Half.IsInfinity(half) && float.IsFinite(source[i]))
+                return false;
+            destination[i] = BitConverter.HalfToUInt16Bits(half);
+        }
+        return true;
+    }
+
+    // A normal number's exponent is rebased and its fraction cut by 13 bits, rounded half to even. A number below 2^-14 is added to 0.5,
+    // whose last place is float16's smallest number: the sum's last ten bits are the fraction, rounded by the addition.
+    private static Vector256<uint> ToFloat16(Vector256<float> values)
+    {
+        const float SmallestNormal = 6.103515625e-5f; // 2^-14
+        const uint Rebase = (127 - 15) << 23;
+        var magnitude = Vector256.Abs(values);
+        var bits = magnitude.AsUInt32();
+        var normal = (bits - Vector256.Create(Rebase - 0xfff) + (bits >> 13 & Vector256<uint>.One)) >> 13;
+        var half = Vector256.Create(0.5f);
+        var subnormal = (magnitude + half).AsUInt32() - half.AsUInt32();
+        var isNormal = Vector256.GreaterThanOrEqual(magnitude, Vector256.Create(SmallestNormal)).AsUInt32();
+        return Vector256.ConditionalSelect(isNormal, normal, subnormal) | (values.AsUInt32() >> 16 & Vector256.Create(0x8000u));
     }
 }

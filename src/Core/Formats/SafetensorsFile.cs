@@ -86,19 +86,32 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="InvalidDataException">There is no such tensor, it is not of floats, or it has another number of values.</exception>
     public void ReadFloats(string name, Span<float> destination)
     {
+        if (TryGet(name, out var entry) && entry.Count != destination.Length)
+            throw new InvalidDataException($"{Path}: tensor {name} has {entry.Count:N0} values, expected {destination.Length:N0}.");
+        ReadFloats(name, 0, destination);
+    }
+
+    /// <summary>Copies a part of a tensor of floats, likewise.</summary>
+    /// <param name="name">The tensor.</param>
+    /// <param name="start">The first value.</param>
+    /// <param name="destination">As many values as are to be read.</param>
+    /// <exception cref="InvalidDataException">There is no such tensor, it is not of floats, or it has fewer values.</exception>
+    public void ReadFloats(string name, long start, Span<float> destination)
+    {
         if (!_tensors.TryGetValue(name, out var tensor))
             throw new InvalidDataException($"{Path}: has no tensor {name}.");
         var (entry, offset) = tensor;
-        if (entry.Count != destination.Length)
-            throw new InvalidDataException($"{Path}: tensor {name} has {entry.Count:N0} values, expected {destination.Length:N0}.");
-        _map.ReadFloats(offset, entry.Dtype switch
+        if (start < 0 || start > entry.Count - destination.Length)
+            throw new InvalidDataException($"{Path}: tensor {name} has {entry.Count:N0} values, expected {start + destination.Length:N0}.");
+        var type = entry.Dtype switch
         {
             "F32" => NumberType.Float32,
             "F16" => NumberType.Float16,
             "BF16" => NumberType.BFloat16,
             "F64" => NumberType.Float64,
             _ => throw new InvalidDataException($"{Path}: tensor {name} is of {entry.Dtype}, expected floats."),
-        }, destination);
+        };
+        _map.ReadFloats(offset + start * type.Size(), type, destination);
     }
 
     /// <summary>Unmaps the file.</summary>

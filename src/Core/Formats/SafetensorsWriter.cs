@@ -13,10 +13,10 @@ public static class SafetensorsWriter
     /// <param name="path">The file to create or replace.</param>
     /// <param name="metadata">Text by name.</param>
     /// <param name="tensors">The tensors, in the order in which they will lie in the file.</param>
-    /// <param name="writeTensor">Writes exactly <see cref="SafetensorsEntry.ByteLength"/> bytes of a tensor, little-endian.</param>
+    /// <param name="writeTensor">Writes exactly <see cref="SafetensorsEntry.ByteLength"/> bytes of a tensor, little-endian, at the file's position, and leaves that behind them.</param>
     /// <exception cref="InvalidOperationException"><paramref name="writeTensor"/> wrote another number of bytes.</exception>
     public static void Write(string path, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<SafetensorsEntry> tensors,
-        Action<SafetensorsEntry, Stream> writeTensor)
+        Action<SafetensorsEntry, FileStream> writeTensor)
     {
         AtomicFile.Write(path, file =>
         {

@@ -1,9 +1,10 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 
 namespace LlamaFullstack.Core.Quantization;
 
 /// <summary>The definition of ggml's Q4_0: blocks of 32 weights, a float16 scale and then 16 bytes. w ≈ (q - 8) · scale with q from 0 to 15.</summary>
-/// <remarks>Byte i holds weight i in its low half and weight 16 + i in its high half. Scalar and exact, after ggml's reference.</remarks>
+/// <remarks>Byte i holds weight i in its low half and weight 16 + i in its high half. Exact, after ggml's reference, and the same on every processor.</remarks>
 public static class Q4Blocks
 {
     /// <summary>Weights in a block.</summary>
@@ -24,21 +25,13 @@ public static class Q4Blocks
     {
         for (; values.Length > 0; values = values[Length..], blocks = blocks[Bytes..])
         {
-            var largest = 0f;
-            foreach (var value in values[..Length])
-            {
-                if (!float.IsFinite(value))
-                    return false;
-                if (Math.Abs(value) > Math.Abs(largest))
-                    largest = value;
-            }
+            var largest = Magnitude.LargestSigned(values[..Length]);
             var scale = largest / -Zero;
-            if (!Half.IsFinite((Half)scale))
+            if (!float.IsFinite(largest) || !Half.IsFinite((Half)scale))
                 return false;
-            var inverse = scale == 0 ? 0 : 1 / scale;
+            var inverse = float.IsFinite(1 / scale) ? 1 / scale : 0; // where it is not, float16 has the scale as 0
             BinaryPrimitives.WriteHalfLittleEndian(blocks, (Half)scale);
-            for (var i = 0; i < Pairs; i++)
-                blocks[ScaleBytes + i] = (byte)(Code(values[i] * inverse) | Code(values[Pairs + i] * inverse) << 4);
+            Round(values, inverse, blocks[ScaleBytes..]);
         }
         return true;
     }
@@ -54,16 +47,24 @@ public static class Q4Blocks
             var scale = (float)BinaryPrimitives.ReadHalfLittleEndian(blocks);
             if (!float.IsFinite(scale))
                 return false;
-            for (var i = 0; i < Pairs; i++)
-            {
-                var pair = blocks[ScaleBytes + i];
-                values[i] = ((pair & 15) - Zero) * scale;
-                values[Pairs + i] = ((pair >> 4) - Zero) * scale;
-            }
+            Int4Groups.Dequantize(blocks.Slice(ScaleBytes, Pairs), scale, values[..Length]);
         }
         return true;
     }
 
+    private static void Round(ReadOnlySpan<float> values, float inverse, Span<byte> pairs)
+    {
+        var lanes = Vector256<float>.Count;
+        var low = Vector256.Narrow(Codes(values, inverse), Codes(values[lanes..], inverse));
+        var high = Vector256.Narrow(Codes(values[Pairs..], inverse), Codes(values[(Pairs + lanes)..], inverse));
+        var both = low | high << 4;
+        Vector128.Narrow(both.GetLower(), both.GetUpper()).AsByte().CopyTo(pairs);
+    }
+
     // The quotient lies within -8 and 8 but for a rounding error, so that only the upper end needs a bound.
-    private static int Code(float quotient) => Math.Min(15, (int)(quotient + (Zero + 0.5f)));
+    private static Vector256<int> Codes(ReadOnlySpan<float> values, float inverse)
+    {
+        var shifted = Vector256.Create(values) * inverse + Vector256.Create(Zero + 0.5f);
+        return Vector256.Min(Vector256.ConvertToInt32Native(shifted), Vector256.Create(15));
+    }
 }

@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace LlamaFullstack.Core.Quantization;
 
 /// <summary>The definition of ggml's Q8_0: blocks of 32 weights, a float16 scale and then the int8 values. w ≈ q · scale.</summary>
-/// <remarks>Scalar and exact, after ggml's reference: the values are rounded with the float32 scale, of which the block keeps the float16.</remarks>
+/// <remarks>Exact, after ggml's reference, and the same on every processor: the values are rounded with the float32 scale, of which the block keeps the float16.</remarks>
 public static class Q8Blocks
 {
     /// <summary>Weights in a block.</summary>
@@ -24,20 +25,13 @@ public static class Q8Blocks
     {
         for (; values.Length > 0; values = values[Length..], blocks = blocks[Bytes..])
         {
-            var max = 0f;
-            foreach (var value in values[..Length])
-            {
-                if (!float.IsFinite(value))
-                    return false;
-                max = Math.Max(max, Math.Abs(value));
-            }
+            var max = Magnitude.Largest(values[..Length]);
             var scale = max / MaxMagnitude;
-            if (!Half.IsFinite((Half)scale))
+            if (!float.IsFinite(max) || !Half.IsFinite((Half)scale))
                 return false;
-            var inverse = scale == 0 ? 0 : 1 / scale;
+            var inverse = float.IsFinite(1 / scale) ? 1 / scale : 0; // where it is not, float16 has the scale as 0
             BinaryPrimitives.WriteHalfLittleEndian(blocks, (Half)scale);
-            for (var i = 0; i < Length; i++)
-                blocks[ScaleBytes + i] = (byte)(sbyte)Math.Clamp(MathF.Round(values[i] * inverse, MidpointRounding.AwayFromZero), -MaxMagnitude, MaxMagnitude);
+            Round(values, inverse, blocks[ScaleBytes..]);
         }
         return true;
     }
@@ -53,8 +47,7 @@ public static class Q8Blocks
             var scale = (float)BinaryPrimitives.ReadHalfLittleEndian(blocks);
             if (!float.IsFinite(scale))
                 return false;
-            for (var i = 0; i < Length; i++)
-                values[i] = (sbyte)blocks[ScaleBytes + i] * scale;
+            Int8Groups.Dequantize(MemoryMarshal.Cast<byte, sbyte>(blocks.Slice(ScaleBytes, Length)), scale, values[..Length]);
         }
         return true;
     }
@@ -75,5 +68,22 @@ public static class Q8Blocks
             MemoryMarshal.Cast<byte, sbyte>(bytes[ScaleBytes..]).CopyTo(quantized[(block * Length)..]);
         }
         return true;
+    }
+
+    private static void Round(ReadOnlySpan<float> values, float inverse, Span<byte> q)
+    {
+        var lanes = Vector256<float>.Count;
+        var low = Vector256.Narrow(Round(values, inverse), Round(values[lanes..], inverse));
+        var high = Vector256.Narrow(Round(values[(2 * lanes)..], inverse), Round(values[(3 * lanes)..], inverse));
+        Vector256.Narrow(low, high).AsByte().CopyTo(q);
+    }
+
+    // Half away from zero: what is below a half by one bit stays below one when this is added, and a half reaches it.
+    private static Vector256<int> Round(ReadOnlySpan<float> values, float inverse)
+    {
+        const float BelowHalf = 0.49999997f;
+        var quotient = Vector256.Create(values) * inverse;
+        var magnitude = Vector256.Truncate(Vector256.Abs(quotient) + Vector256.Create(BelowHalf));
+        return Vector256.ConvertToInt32Native(Vector256.CopySign(Vector256.Min(magnitude, Vector256.Create(MaxMagnitude)), quotient));
     }
 }

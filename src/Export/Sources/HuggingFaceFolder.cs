@@ -52,17 +52,16 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination)
+    public void Read(string name, long start, Span<float> destination)
     {
         var tensor = _files.Tensors[HuggingFaceNames.Of(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name)];
         if (!HuggingFaceNames.IsPermuted(name))
         {
-            tensor.Read(destination);
+            tensor.Read(start, destination);
             return;
         }
-        var permuted = new float[destination.Length];
-        tensor.Read(permuted);
-        HuggingFaceNames.Unpermute(permuted, destination, Config.HeadSize, Config.Dim);
+        for (var row = (int)(start / Config.Dim); !destination.IsEmpty; row++, destination = destination[Config.Dim..])
+            tensor.Read(HuggingFaceNames.TheirRow(row, Config.HeadSize) * (long)Config.Dim, destination[..Config.Dim]);
     }
 
     /// <inheritdoc/>

@@ -34,35 +34,22 @@ internal static class HuggingFaceNames
     public static bool IsPermuted(string name) =>
         name.EndsWith(".wq.weight", StringComparison.Ordinal) || name.EndsWith(".wk.weight", StringComparison.Ordinal);
 
-    /// <summary>From transformers' order of a projection's rows to Llama's.</summary>
-    /// <param name="source">(rows, cols), transformers' order.</param>
-    /// <param name="destination">(rows, cols), Llama's order.</param>
+    /// <summary>Where one of Llama's rows of such a projection stands there.</summary>
+    /// <param name="row">Its number in Llama's order.</param>
     /// <param name="headSize">Rows of one head.</param>
-    /// <param name="cols">Input features.</param>
     /// <remarks>
     /// RoPE rotates pairs of rows. Llama's pairs are neighbours, (0, 1), (2, 3), …; those of transformers lie half a head apart, (0, hs/2),
     /// (1, hs/2 + 1), …: its row j·hs/2 + i is Llama's row 2·i + j.
     /// </remarks>
-    public static void Unpermute(ReadOnlySpan<float> source, Span<float> destination, int headSize, int cols)
+    public static int TheirRow(int row, int headSize)
     {
-        var rows = source.Length / cols;
-        for (var row = 0; row < rows; row++)
-            source.Slice(row * cols, cols).CopyTo(destination.Slice(LlamaRow(row, headSize) * cols, cols));
+        var (head, inHead) = Math.DivRem(row, headSize);
+        var (i, j) = Math.DivRem(inHead, 2);
+        return head * headSize + j * headSize / 2 + i;
     }
 
-    /// <summary>The inverse of <see cref="Unpermute"/>.</summary>
-    /// <param name="source">(rows, cols), Llama's order.</param>
-    /// <param name="destination">(rows, cols), transformers' order.</param>
-    /// <param name="headSize">Rows of one head.</param>
-    /// <param name="cols">Input features.</param>
-    public static void Permute(ReadOnlySpan<float> source, Span<float> destination, int headSize, int cols)
-    {
-        var rows = source.Length / cols;
-        for (var row = 0; row < rows; row++)
-            source.Slice(LlamaRow(row, headSize) * cols, cols).CopyTo(destination.Slice(row * cols, cols));
-    }
-
-    private static int LlamaRow(int row, int headSize)
+    /// <summary>The inverse of <see cref="TheirRow"/>.</summary>
+    public static int LlamaRow(int row, int headSize)
     {
         var (head, inHead) = Math.DivRem(row, headSize);
         var (j, i) = Math.DivRem(inHead, headSize / 2);

@@ -52,8 +52,8 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination) =>
-        _file.Read(Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name), destination);
+    public void Read(string name, long start, Span<float> destination) =>
+        _file.ReadRows(Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name), start, destination);
 
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name) => Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name).Held;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Export.Sources;
@@ -17,9 +18,6 @@ public sealed class MetaFolder : ITensorSource, IDisposable
 
     // Llama 3 405B comes in 16.
     private const int MaxShards = 1024;
-
-    // Values of a slice that are read at a time before they go to their columns.
-    private const int MaxBlock = 1 << 20;
 
     private readonly string _path;
     private readonly List<TorchFile> _shards;
@@ -64,27 +62,15 @@ public sealed class MetaFolder : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination)
+    public void Read(string name, long start, Span<float> destination)
     {
         var stored = name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name;
-        var cols = (int)WholeShape(stored)![^1];
-        if (IsCutByColumns(stored))
-        {
-            var firstCol = 0;
-            for (var shard = 0; shard < _shards.Count; shard++)
-            {
-                ReadColumns(shard, _tensors[shard][stored], destination, cols, firstCol);
-                firstCol += (int)_tensors[shard][stored].Shape[1];
-            }
-            return;
-        }
-        var whole = _tensors[0][stored].Shape.Count == 1;
-        for (var shard = 0; shard < (whole ? 1 : _shards.Count); shard++)
-        {
-            var slice = _tensors[shard][stored];
-            _shards[shard].Read(slice, destination[..(int)slice.Length]);
-            destination = destination[(int)slice.Length..];
-        }
+        if (_tensors[0][stored].Shape.Count == 1)
+            _shards[0].Read(_tensors[0][stored], destination);
+        else if (IsCutByColumns(stored))
+            ReadColumns(stored, start, destination);
+        else
+            ReadRows(stored, start, destination);
     }
 
     /// <inheritdoc/>
@@ -199,21 +185,34 @@ public sealed class MetaFolder : ITensorSource, IDisposable
         return cut == 0 ? [along, other] : [other, along];
     }
 
-    private void ReadColumns(int shard, TorchTensor slice, Span<float> destination, int cols, int firstCol)
+    private void ReadRows(string name, long start, Span<float> destination)
     {
-        var (rows, width) = ((int)slice.Shape[0], (int)slice.Shape[1]);
-        if (width == cols)
+        for (var shard = 0; !destination.IsEmpty; shard++)
         {
-            _shards[shard].Read(slice, destination);
-            return;
+            var slice = _tensors[shard][name];
+            var count = (int)Math.Clamp(slice.Length - start, 0, destination.Length);
+            if (count > 0)
+                _shards[shard].ReadRows(slice, start, destination[..count]);
+            destination = destination[count..];
+            start = Math.Max(0, start - slice.Length);
         }
-        var block = new float[Math.Max(1, MaxBlock / width) * width];
-        for (var row = 0; row < rows;)
+    }
+
+    private void ReadColumns(string name, long start, Span<float> destination)
+    {
+        var cols = _tensors.Sum(tensors => (int)tensors[name].Shape[1]);
+        var rows = destination.Length / cols;
+        var firstCol = 0;
+        for (var shard = 0; shard < _shards.Count; shard++)
         {
-            var count = Math.Min(rows - row, block.Length / width);
-            _shards[shard].Read(slice.Rows(row, count), block.AsSpan(0, count * width));
-            for (var i = 0; i < count; i++, row++)
-                block.AsSpan(i * width, width).CopyTo(destination.Slice(row * cols + firstCol, width));
+            var slice = _tensors[shard][name];
+            var width = (int)slice.Shape[1];
+            var block = ArrayPool<float>.Shared.Rent(rows * width);
+            _shards[shard].Read(slice.Rows(start / cols, rows), block.AsSpan(0, rows * width));
+            for (var row = 0; row < rows; row++)
+                block.AsSpan(row * width, width).CopyTo(destination.Slice(row * cols + firstCol, width));
+            ArrayPool<float>.Shared.Return(block);
+            firstCol += width;
         }
     }
 

@@ -46,8 +46,8 @@ public sealed class NativeCheckpoint : ITensorSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination) =>
-        _file.ReadFloats(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name, destination);
+    public void Read(string name, long start, Span<float> destination) =>
+        _file.ReadFloats(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name, start, destination);
 
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name) =>

@@ -83,6 +83,13 @@ internal sealed class TorchFile : IDisposable
         }
     }
 
+    /// <summary>Copies rows of a matrix, or a vector, as <see cref="Read"/> does.</summary>
+    /// <param name="tensor">A tensor of this file, of one or two dimensions.</param>
+    /// <param name="start">The first value; at the beginning of a row.</param>
+    /// <param name="destination">Whole rows.</param>
+    public void ReadRows(TorchTensor tensor, long start, Span<float> destination) =>
+        Read(tensor.Shape is [_, var cols] ? tensor.Rows(start / cols, destination.Length / cols) : tensor, destination);
+
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => _file.Dispose();
 

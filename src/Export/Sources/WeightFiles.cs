@@ -3,8 +3,8 @@ using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 
-/// <summary>Copies a tensor's values as float32 in row-major order.</summary>
-internal delegate void TensorReader(Span<float> destination);
+/// <summary>Copies rows of a tensor as float32, from the value at <paramref name="start"/> on.</summary>
+internal delegate void TensorReader(long start, Span<float> destination);
 
 /// <summary>A tensor under the name that its file gives it.</summary>
 /// <param name="Path">The file that holds it.</param>
@@ -59,7 +59,7 @@ internal sealed class WeightFiles : IDisposable
     {
         _files.Add(file);
         foreach (var tensor in file.Tensors)
-            Add(tensor.Name, new ForeignTensor(file.Path, tensor.Shape, new(tensor.Dtype, tensor.ByteLength), destination => file.ReadFloats(tensor.Name, destination)));
+            Add(tensor.Name, new ForeignTensor(file.Path, tensor.Shape, new(tensor.Dtype, tensor.ByteLength), (start, destination) => file.ReadFloats(tensor.Name, start, destination)));
     }
 
     private void AddTorch(TorchFile file)
@@ -71,7 +71,7 @@ internal sealed class WeightFiles : IDisposable
         {
             if (value is not TorchTensor tensor)
                 throw new InvalidDataException($"{file.Path}: {PlainText.Quote(name)} is not a tensor.");
-            Add(name, new ForeignTensor(file.Path, tensor.Shape, tensor.Held, destination => file.Read(tensor, destination)));
+            Add(name, new ForeignTensor(file.Path, tensor.Shape, tensor.Held, (start, destination) => file.ReadRows(tensor, start, destination)));
         }
     }
 

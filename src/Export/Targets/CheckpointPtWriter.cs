@@ -30,7 +30,6 @@ public static class CheckpointPtWriter
     {
         Refuse(source);
         var tensors = TensorNames.All(source.Config, sharedClassifier: true).ToList();
-        var values = new float[tensors.Max(tensor => tensor.Length)];
         AtomicFile.Write(path, file =>
         {
             using var archive = new ZipArchive(file, ZipArchiveMode.Create, leaveOpen: true);
@@ -40,8 +39,7 @@ public static class CheckpointPtWriter
             {
                 cancellation.ThrowIfCancellationRequested();
                 var tensor = tensors[i];
-                source.Read(tensor.Name, values.AsSpan(0, (int)tensor.Length));
-                AddFile(archive, $"data/{i}", stream => FloatWriter.Write(stream, values.AsSpan(0, (int)tensor.Length), type, tensor.Name));
+                AddFile(archive, $"data/{i}", stream => FloatWriter.Write(stream, source, tensor, type));
                 progress?.Report(new TensorWritten(i, tensors.Count, tensor, 0, 0));
             }
             AddFile(archive, "version", stream => stream.Write("3\n"u8));

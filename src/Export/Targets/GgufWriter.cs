@@ -1,5 +1,7 @@
+using System.Buffers;
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core.Quantization;
 using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Export.Targets;
@@ -38,7 +40,6 @@ public static class GgufWriter
         var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
         var ropeFactors = GgufRope.Factors(source.Config);
         using var header = MakeHeader(path, source, type, vocabulary, tensors, ropeFactors);
-        var values = new float[tensors.Max(tensor => tensor.Length)];
         var errors = new List<TensorError>();
         AtomicFile.Write(path, file =>
         {
@@ -47,17 +48,17 @@ public static class GgufWriter
             {
                 cancellation.ThrowIfCancellationRequested();
                 var tensor = tensors[i];
-                var read = values.AsSpan(0, (int)tensor.Length);
-                source.Read(tensor.Name, read);
                 var held = TypeOf(tensor, type, source.SharedClassifier);
-                var (max, mean) = WriteValues(file, read, held)
-                    ?? throw new InvalidDataException($"{path}: not written: {tensor.Name} has a weight that {held.Name} cannot hold: too large, or not a finite number.");
+                var (max, mean) = WriteTensor(file, source, tensor, held, path);
                 if (held != GgufType.F32)
                     errors.Add(new TensorError(tensor.Name, tensor.Rows, tensor.Cols, max, mean, held.Name));
                 progress?.Report(new TensorWritten(i, tensors.Count, tensor, max, mean));
             }
             if (ropeFactors is not null)
-                WriteValues(file, ropeFactors, GgufType.F32);
+            {
+                FloatWriter.Write(file, ropeFactors, NumberType.Float32, GgufNames.RopeFreqs);
+                Pad(file);
+            }
         });
         return errors;
     }
@@ -128,33 +129,35 @@ public static class GgufWriter
         header.Flag(GgufVocabulary.RemoveExtraWhitespaces, vocabulary.RemoveExtraWhitespaces);
     }
 
-    /// <summary>Writes values and the padding after them, in parts, so that the memory for their bytes is small.</summary>
-    /// <returns>Largest and mean |w - what is read back|; null if a value does not fit the type.</returns>
-    private static (float Max, double Mean)? WriteValues(Stream file, ReadOnlySpan<float> values, GgufType type)
+    /// <summary>Writes a tensor at the file's position, and the padding after it.</summary>
+    /// <returns>Largest and mean |w - what is read back|.</returns>
+    private static (float Max, double Mean) WriteTensor(FileStream file, ITensorSource source, TensorShape tensor, GgufType type, string path)
     {
-        const int Part = 1 << 20; // whole blocks of every type
-        var bytes = new byte[type.BytesOf(Math.Min(Part, values.Length))];
-        var back = new float[Math.Min(Part, values.Length)];
-        var max = 0f;
-        var sum = 0.0;
-        for (var start = 0; start < values.Length; start += Part)
+        var (handle, offset) = (file.SafeFileHandle, file.Position);
+        var error = TensorParts.ForEach(source, tensor, (start, values) =>
         {
-            var part = values.Slice(start, Math.Min(Part, values.Length - start));
-            var written = bytes.AsSpan(0, (int)type.BytesOf(part.Length));
-            if (!type.TryWrite(part, written))
-                return null;
-            file.Write(written);
-            if (type == GgufType.F32)
-                continue;
-            type.TryRead(written, back.AsSpan(0, part.Length));
-            for (var i = 0; i < part.Length; i++)
-            {
-                var error = Math.Abs(part[i] - back[i]);
-                max = Math.Max(max, error);
-                sum += error;
-            }
-        }
-        file.Write(new byte[GgufHeaderWriter.Align(file.Position) - file.Position]);
-        return (max, sum / values.Length);
+            var bytes = ArrayPool<byte>.Shared.Rent((int)type.BytesOf(values.Length));
+            var written = bytes.AsSpan(0, (int)type.BytesOf(values.Length));
+            if (!type.TryWrite(values, written))
+                throw new InvalidDataException($"{path}: not written: {tensor.Name} has a weight that {type.Name} cannot hold: too large, or not a finite number.");
+            RandomAccess.Write(handle, written, offset + type.BytesOf(start));
+            var loss = type == GgufType.F32 ? default : Loss(values, written, type);
+            ArrayPool<byte>.Shared.Return(bytes);
+            return loss;
+        });
+        file.Position = offset + type.BytesOf(tensor.Length);
+        Pad(file);
+        return error;
     }
+
+    private static (float Max, double Sum) Loss(ReadOnlySpan<float> values, ReadOnlySpan<byte> written, GgufType type)
+    {
+        var back = ArrayPool<float>.Shared.Rent(values.Length);
+        type.TryRead(written, back.AsSpan(0, values.Length));
+        var loss = Difference.Of(values, back.AsSpan(0, values.Length));
+        ArrayPool<float>.Shared.Return(back);
+        return loss;
+    }
+
+    private static void Pad(FileStream file) => file.Write(new byte[GgufHeaderWriter.Align(file.Position) - file.Position]);
 }

@@ -34,8 +34,7 @@ public static class HuggingFaceWriter
         var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
         var shards = Split(tensors, shardLength / type.Size());
         Directory.CreateDirectory(folder);
-        var values = new float[tensors.Max(tensor => tensor.Length)];
-        var permuted = new float[(long)source.Config.Dim * source.Config.Dim]; // of wq, the largest tensor whose rows change places
+        var theirs = new InTheirOrder(source);
         var written = 0;
         var weightMap = new Dictionary<string, string>();
         for (var i = 0; i < shards.Count; i++)
@@ -44,11 +43,11 @@ public static class HuggingFaceWriter
             var byName = shards[i].ToDictionary(tensor => HuggingFaceNames.Of(tensor.Name));
             SafetensorsWriter.Write(Path.Combine(folder, name), Metadata,
                 [.. byName.Select(entry => SafetensorsEntry.Create(entry.Key, type == NumberType.Float16 ? "F16" : "F32", entry.Value.Dimensions))],
-                (entry, stream) =>
+                (entry, file) =>
                 {
                     cancellation.ThrowIfCancellationRequested();
                     var tensor = byName[entry.Name];
-                    FloatWriter.Write(stream, ReadInTheirOrder(source, tensor, values, permuted), type, tensor.Name);
+                    FloatWriter.Write(file, theirs, tensor, type);
                     weightMap.Add(entry.Name, name);
                     progress?.Report(new TensorWritten(written++, tensors.Count, tensor, 0, 0));
                 });
@@ -80,16 +79,6 @@ public static class HuggingFaceWriter
             room -= tensor.Length;
         }
         return shards;
-    }
-
-    private static ReadOnlySpan<float> ReadInTheirOrder(ITensorSource source, TensorShape tensor, float[] values, float[] permuted)
-    {
-        var read = values.AsSpan(0, (int)tensor.Length);
-        source.Read(tensor.Name, read);
-        if (!HuggingFaceNames.IsPermuted(tensor.Name))
-            return read;
-        HuggingFaceNames.Permute(read, permuted, source.Config.HeadSize, tensor.Cols);
-        return permuted.AsSpan(0, read.Length);
     }
 
     private static void WriteIndex(Utf8JsonWriter json, long length, Dictionary<string, string> weightMap)
@@ -150,5 +139,24 @@ public static class HuggingFaceWriter
         }
         text.Write("\n"u8);
         AtomicFile.WriteAllText(path, Encoding.UTF8.GetString(text.ToArray()));
+    }
+
+    private sealed class InTheirOrder(ITensorSource source) : ITensorSource
+    {
+        public LlamaConfig Config => source.Config;
+
+        public bool SharedClassifier => source.SharedClassifier;
+
+        public void Read(string name, long start, Span<float> destination)
+        {
+            if (!HuggingFaceNames.IsPermuted(name))
+            {
+                source.Read(name, start, destination);
+                return;
+            }
+            var cols = Config.Dim;
+            for (var row = (int)(start / cols); !destination.IsEmpty; row++, destination = destination[cols..])
+                source.Read(name, HuggingFaceNames.LlamaRow(row, Config.HeadSize) * (long)cols, destination[..cols]);
+        }
     }
 }

@@ -12,6 +12,8 @@ public sealed class RandomWeights(LlamaConfig config, int seed) : ITensorSource
     // A uniform distribution on [-a, a] has a deviation of a / sqrt(3).
     private static readonly float Reach = 0.02f * MathF.Sqrt(3);
 
+    private const ulong Step = 0x9E3779B97F4A7C15;
+
     /// <inheritdoc/>
     public LlamaConfig Config => config;
 
@@ -19,30 +21,30 @@ public sealed class RandomWeights(LlamaConfig config, int seed) : ITensorSource
     public bool SharedClassifier => true;
 
     /// <inheritdoc/>
-    public void Read(string name, Span<float> destination)
+    public void Read(string name, long start, Span<float> destination)
     {
         if (name == TensorNames.Norm || name.EndsWith("_norm.weight", StringComparison.Ordinal))
         {
             destination.Fill(1);
             return;
         }
-        var state = StartOf(name);
+        // splitmix64 of the value's number: any part of a tensor can be made by itself.
+        var state = StartOf(name) + (ulong)start * Step;
         foreach (ref var value in destination)
         {
-            // xorshift64, which has no multiplication: a billion values in about a second.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            value = ((state >> 40) * (2f / (1 << 24)) - 1) * Reach;
+            var mixed = state += Step;
+            mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9;
+            mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
+            value = (((mixed ^ mixed >> 31) >> 40) * (2f / (1 << 24)) - 1) * Reach;
         }
     }
 
-    /// <summary>FNV-1a of the name, from the seed; any number but 0.</summary>
+    /// <summary>FNV-1a of the name, from the seed.</summary>
     private ulong StartOf(string name)
     {
         var hash = 0xCBF29CE484222325 ^ (uint)seed;
         foreach (var letter in name)
             hash = (hash ^ letter) * 0x100000001B3;
-        return hash | 1;
+        return hash;
     }
 }
