@@ -171,6 +171,7 @@ internal sealed class WordTable
     }
 
     // The two halves of a 128-bit product, folded: one multiplication mixes all 128 bits of a key into the low bits that choose its slot.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Mix(ulong a, ulong b)
     {
         var high = Math.BigMul(a ^ 0x9E3779B97F4A7C15, b ^ 0xD1B54A32D192ED03, out var low);

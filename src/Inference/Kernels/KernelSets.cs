@@ -48,7 +48,12 @@ public static class KernelSets
             : new IntegerKernels256<Avx2Products>(integer128);
         sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>>("v256", scalar, integer256));
         if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
-            sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer256));
+        {
+            IntegerKernels integer512 = AvxVnni.IsSupported
+                ? new IntegerKernels512<AvxVnniProducts>(integer128)
+                : new IntegerKernels512<Avx2Products>(integer128);
+            sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer512));
+        }
         return sets;
     }
 }

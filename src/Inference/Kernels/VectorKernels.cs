@@ -25,7 +25,8 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             output[row] = Dot(w, x, cols);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    // Not inlined: a profile-guided caller would spread a copy of it over its own registers.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols)
     {
         for (var lane = 0; lane < Tile; lane += 2 * TLanes.Count)

@@ -15,6 +15,7 @@ public class VocabularyTrainerTests
     [InlineData("aaaaaaa aaa aaaaa\n", 265, "aa aaa _aa _aaa a _")] // "aaa" holds "aa" twice as often as it can be merged
     [InlineData("12 12 a1 \uFF11\uFF12\n", 266, "_a _ 1 2 a \uFF11 \uFF12")] // digits stay single
     [InlineData("aб aб ab\u0301 ab\u0301 カー漢 カー漢\n", 273, "_a b\u0301 _カ ー漢 _ab\u0301 _カー漢 _ a b \u0301 б カ ー 漢")] // one script a piece
+    [InlineData("!\U00013000 !\U00013000 !\U00013001\n", 264, "_! ! _ \U00013000 \U00013001")] // hieroglyphs are a script of their own
     [InlineData("banana bandana\nanan an\n", 269, "an _b ana _an _ban a n _ b d")]
     [InlineData("▁▁▁a ▁▁▁a\n", 263, "__ ____ _ a")] // spaces join among themselves; text takes one at most
     public void Train_SmallText_GivesSentencepiecesPieces(string text, int vocabSize, string pieces) =>
