@@ -97,7 +97,6 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
     {
         if (x.GroupSize % Bytes != 0)
@@ -105,8 +104,20 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
             narrow.MatVecInt8(w, wScales, x, output, rows);
             return;
         }
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-            output[row] = DotInt8(w, wScales, x);
+        var fours = rows / 4 * 4;
+        switch (x.GroupSize)
+        {
+            case 32:
+                Int8Rows256<TProducts, GroupsOf32>.FourByFour(w, wScales, x, output, fours);
+                Int8Rows256<TProducts, GroupsOf32>.OneByOne(w + (long)fours * x.Length, wScales + (long)fours * x.Groups, x, output + fours, rows - fours);
+                break;
+            case 64:
+                Int8Rows256<TProducts, GroupsOf64>.OneByOne(w, wScales, x, output, rows);
+                break;
+            default:
+                Int8Rows256<TProducts, GroupsOfAnySize>.OneByOne(w, wScales, x, output, rows);
+                break;
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -138,42 +149,6 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
         quotient = Vector256.Max(Vector256.Min(quotient, limit), -limit);
         var sound = Vector256.GreaterThan(scales, Floats.Zero) & Vector256.LessThan(scales, Vector256.Create(float.PositiveInfinity));
         return quotient & sound;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Sums(sbyte* w, sbyte* x, int n)
-    {
-        var sum = Ints.Zero;
-        for (var i = 0; i < n; i += Bytes)
-            sum = TProducts.MultiplyAdd(sum, TProducts.Weights(Vector256.Load(w + i)), Vector256.Load(x + i));
-        return sum;
-    }
-
-    /// <summary>One row of <see cref="MatVecInt8"/>: totals of four groups at a time, added up one by one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float DotInt8(sbyte* w, float* wScales, Int8Vector x)
-    {
-        var xi = x.Values;
-        var n = x.GroupSize;
-        var sum = 0f;
-        var group = 0;
-        for (; group <= x.Groups - 4; group += 4, w += 4 * n, xi += 4 * n)
-        {
-            for (var line = 0; line < 4 * n; line += 64)
-                Prefetching.Line(w + line + Prefetching.Distance);
-            var halves = Avx2.HorizontalAdd(
-                Avx2.HorizontalAdd(Sums(w, xi, n), Sums(w + n, xi + n, n)),
-                Avx2.HorizontalAdd(Sums(w + 2 * n, xi + 2 * n, n), Sums(w + 3 * n, xi + 3 * n, n)));
-            var totals = halves.GetLower() + halves.GetUpper() - Vector128.Load(x.Sums + group) * TProducts.Bias;
-            var terms = Vector128.ConvertToSingle(totals) * Vector128.Load(wScales + group) * Vector128.Load(x.Scales + group);
-            sum = sum + terms[0] + terms[1] + terms[2] + terms[3];
-        }
-        for (; group < x.Groups; group++, w += n, xi += n)
-        {
-            var total = Vector256.Sum(Sums(w, xi, n)) - TProducts.Bias * x.Sums[group];
-            sum += total * Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
-        }
-        return sum;
     }
 
     /// <summary>One row of <see cref="MatVecInt4"/>: eight groups at a time, two a register.</summary>
