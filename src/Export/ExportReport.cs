@@ -16,9 +16,19 @@ public sealed record ExportReport(string Source, string Format, string Target, i
     /// <summary>The tokenizer that was written beside the model; null where none was.</summary>
     public string? Tokenizer { get; init; }
 
+    /// <summary>What the numbers' type costs on real text; null where it was not measured.</summary>
+    public LossReport? Loss { get; init; }
+
     /// <summary>The tensor whose largest error is the largest; null in float32 files.</summary>
     public TensorError? Worst => Quantized.MaxBy(tensor => tensor.MaxError);
 }
+
+/// <summary>The mean of −log p(next token) in nats, of what was written and of the same weights in float32.</summary>
+/// <param name="Float32">Of the weights in float32.</param>
+/// <param name="Written">Of the file that was written.</param>
+/// <param name="Tokens">Predictions.</param>
+/// <param name="Text">What was foretold.</param>
+public sealed record LossReport(double Float32, double Written, long Tokens, string Text);
 
 /// <summary>What quantising cost one tensor.</summary>
 /// <param name="Name">Its name.</param>

@@ -23,7 +23,7 @@ internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int
     public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
     {
         var unpackedScales = (float*)scratch;
-        var unpacked = (byte*)(unpackedScales + KernelSet.RowBlock * _groups);
+        var unpacked = (byte*)(unpackedScales + BatchRows * _groups);
         kernels.Integer.UnpackInt4(codes + (long)rows.Start * Cols / 2, unpacked, rows.Count * Cols, groupSize);
         for (var i = 0; i < rows.Count * _groups; i++)
             unpackedScales[i] = (float)scales[(long)rows.Start * _groups + i];

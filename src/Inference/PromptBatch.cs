@@ -158,12 +158,12 @@ internal sealed unsafe class PromptBatch : IDisposable
             Multiply(_model.Classifier, _normed, _logits!, block, _config.VocabSize, me);
     }
 
-    private static int Blocks(int rows) => (rows + KernelSet.RowBlock - 1) / KernelSet.RowBlock;
+    private static int Blocks(int rows) => (rows + WeightMatrix.BatchRows - 1) / WeightMatrix.BatchRows;
 
     private static Part Rows(int block, int rows)
     {
-        var start = Math.Min(rows, block * KernelSet.RowBlock);
-        return new Part(start, Math.Min(KernelSet.RowBlock, rows - start));
+        var start = Math.Min(rows, block * WeightMatrix.BatchRows);
+        return new Part(start, Math.Min(WeightMatrix.BatchRows, rows - start));
     }
 
     private bool TryTake(Worker me, int count, out int item) => _steps.TryTake(me.Step, count, out item);

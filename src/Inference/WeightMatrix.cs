@@ -6,6 +6,9 @@ namespace LlamaFullstack.Inference;
 /// <param name="cols">Input features.</param>
 internal abstract unsafe class WeightMatrix(int cols)
 {
+    /// <summary>Rows that a batch takes at once: whole fours, sixes and eights, as products take them. Their weights stay near while tile after tile of tokens is multiplied with them.</summary>
+    public const int BatchRows = 24;
+
     /// <summary>Input features.</summary>
     protected int Cols { get; } = cols;
 
@@ -27,13 +30,13 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <param name="x">Prepared activations, (tiles, cols, Tile).</param>
     /// <param name="tiles">The tiles to multiply with.</param>
     /// <param name="output">Activations of as many tiles, (rows of the whole matrix).</param>
-    /// <param name="rows">The rows to compute, <see cref="KernelSet.RowBlock"/> at the most.</param>
+    /// <param name="rows">The rows to compute, <see cref="BatchRows"/> at the most.</param>
     /// <param name="next">The rows that the caller will compute next: they are brought near meanwhile.</param>
     /// <param name="scratch">Memory of the caller's own: <see cref="ScratchBytes"/>.</param>
     public abstract void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch);
 
     /// <summary>Memory that a batch needs to unpack weights of a matrix of that width.</summary>
-    public static long ScratchBytes(int cols) => KernelSet.RowBlock * (long)cols * (sizeof(byte) + sizeof(float));
+    public static long ScratchBytes(int cols) => BatchRows * (long)cols * (sizeof(byte) + sizeof(float));
 
     /// <summary>Copies a row as float32: the embedding of a token.</summary>
     public abstract void ReadRow(int row, Span<float> output);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data;
 using LlamaFullstack.Export;
 using LlamaFullstack.Run;
 
@@ -42,9 +43,14 @@ internal static class ExportCommand
         var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
         var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0; a .pt and version -1: fp32 or fp16. [default: fp32]");
         var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "The model's tokenizer, to go into a GGUF file or a folder of Hugging Face's, or to lie beside a model file as tokenizer.bin. [default: the one that lies with the source]", "-z");
+        var lossTokens = Options.CreateWithoutDefault<long?>("--loss_tokens",
+            "Also measure what the numbers' type costs: the loss of what was written and of the same in float32, over about so many tokens of the dataset's validation split. Needs room for a float32 file.")
+            .Where(count => count >= 1, "1 or more");
+        var dataset = DataCommand.Dataset();
+        var dataDir = DataCommand.DataDir();
         var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each tensor that is not float32, as JSON." };
 
-        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, metaLlama, huggingFace, gguf, groupSize, maxSeqLen, dtype, tokenizer, json };
+        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, metaLlama, huggingFace, gguf, groupSize, maxSeqLen, dtype, tokenizer, lossTokens, dataset, dataDir, json };
         command.SetAction((parsed, cancellation) =>
         {
             ModelSource Open() => OpenSource(PathOf(parsed.GetValue(checkpoint), parsed.GetValue(metaLlama), parsed.GetValue(huggingFace), parsed.GetValue(gguf)), parsed.GetValue(maxSeqLen));
@@ -57,9 +63,13 @@ internal static class ExportCommand
                     throw new UsageException(option == tokenizer || option == dtype
                         ? $"{option.Name}: not of such a target. Name one that ends in {GgufExtension}."
                         : $"{option.Name}: not of such a target, whose weights --dtype chooses.");
+            if ((isCheckpoint || isFolder) && parsed.GetResult(lossTokens) is { Implicit: false })
+                throw new UsageException($"{lossTokens.Name}: the engine does not run such a target. Write a model file or a GGUF file.");
             var report = isGguf
                 ? WriteGguf(Open, path!, parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation)
                 : Write(Open, path, isCheckpoint ? ModelExport.CheckpointPtVersion : parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation);
+            if (parsed.GetValue(lossTokens) is { } tokens)
+                report = report with { Loss = MeasureLoss(Open, report, new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!), tokens, cancellation) };
             if (parsed.GetValue(json))
                 Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
             else
@@ -67,6 +77,24 @@ internal static class ExportCommand
             return Task.FromResult(0);
         });
         return command;
+    }
+
+    private static LossReport MeasureLoss(Func<ModelSource> open, ExportReport report, DataFolder folder, long tokens, CancellationToken cancellation)
+    {
+        var temporary = Directory.CreateTempSubdirectory("llamafs-export-");
+        try
+        {
+            var float32 = Path.Combine(temporary.FullName, "float32.bin");
+            using (var source = open())
+                ModelExport.Write(source, float32, version: 0, groupSize: null, NumberType.Float32, tokenizer: null, progress: null, cancellation);
+            var before = ValidationLoss.OfFile(float32, folder, tokens, hasTokenizer: false, cancellation);
+            var after = ValidationLoss.OfFile(report.Target, folder, tokens, hasTokenizer: false, cancellation);
+            return new LossReport(before.PerToken, after.PerToken, after.Tokens, after.Text);
+        }
+        finally
+        {
+            temporary.Delete(recursive: true);
+        }
     }
 
     private static string? PathOf(string? checkpoint, string? metaLlama, string? huggingFace, string? gguf)
@@ -155,6 +183,10 @@ internal static class ExportCommand
                 $"{tensor.Name.PadRight(nameWidth)}  {$"({tensor.Rows}, {tensor.Cols})",-16} {tensor.Type,-5} max error {tensor.MaxError:0.000000}  mean {tensor.MeanError:0.000000}"));
         if (report.Worst is { } worst)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"largest error {worst.MaxError:0.000000}, in {worst.Name}"));
+
+        if (report.Loss is { } loss)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"loss {loss.Written:0.000000}, in float32 {loss.Float32:0.000000}: {loss.Written - loss.Float32:+0.000000;-0.000000} over {loss.Tokens:N0} tokens of {loss.Text}"));
 
         var kind = report.Version == ModelExport.HuggingFaceVersion ? "Hugging Face folder"
             : report.Version == ModelExport.GgufVersion ? "GGUF"

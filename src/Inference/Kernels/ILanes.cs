@@ -62,8 +62,8 @@ internal unsafe interface ILanes<TVector> where TVector : struct
     /// <summary>√v.</summary>
     static abstract TVector Sqrt(TVector v);
 
-    /// <summary>exp(v), within an ulp.</summary>
-    static abstract TVector Exp(TVector v);
+    /// <summary>v · 2ⁿ for whole numbers n of −200 to 200.</summary>
+    static abstract TVector TimesPowerOfTwo(TVector v, TVector n);
 
     /// <summary>(v1, v0, v3, v2, …).</summary>
     static abstract TVector SwapPairs(TVector v);

@@ -74,7 +74,13 @@ internal readonly unsafe struct Lanes128 : ILanes<Floats>
     public static Floats Sqrt(Floats v) => Vector128.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Exp(Floats v) => Vector128.Exp(v);
+    public static Floats TimesPowerOfTwo(Floats v, Floats n)
+    {
+        // In two steps: 2ⁿ itself may be beyond float32 where the product is not.
+        var whole = Vector128.ConvertToInt32(n);
+        var half = whole >> 1;
+        return v * PowerOfTwo(half) * PowerOfTwo(whole - half);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats SwapPairs(Floats v) => Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2));
@@ -92,4 +98,7 @@ internal readonly unsafe struct Lanes128 : ILanes<Floats>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector128.ExtractMostSignificantBits(Vector128.Equals(v, Vector128.Create(value))));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats PowerOfTwo(Vector128<int> n) => ((n + Vector128.Create(127)) << 23).AsSingle();
 }

@@ -78,7 +78,13 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     public static Floats Sqrt(Floats v) => Vector256.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Exp(Floats v) => Vector256.Exp(v);
+    public static Floats TimesPowerOfTwo(Floats v, Floats n)
+    {
+        // In two steps: 2ⁿ itself may be beyond float32 where the product is not.
+        var whole = Vector256.ConvertToInt32(n);
+        var half = whole >> 1;
+        return v * PowerOfTwo(half) * PowerOfTwo(whole - half);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats SwapPairs(Floats v) => Vector256.Shuffle(v, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6));
@@ -96,4 +102,7 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector256.ExtractMostSignificantBits(Vector256.Equals(v, Vector256.Create(value))));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats PowerOfTwo(Vector256<int> n) => ((n + Vector256.Create(127)) << 23).AsSingle();
 }

@@ -79,7 +79,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     public static Floats Sqrt(Floats v) => Vector512.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Exp(Floats v) => Vector512.Exp(v);
+    public static Floats TimesPowerOfTwo(Floats v, Floats n) => Avx512F.Scale(v, n);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats SwapPairs(Floats v) => Vector512.Shuffle(v,

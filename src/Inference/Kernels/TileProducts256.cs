@@ -18,31 +18,42 @@ internal static unsafe class TileProducts256<TWeights>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     public static void MatMul(sbyte* w, float* wScales, Int8Tile x, float* output, int rows)
     {
-        var row = 0;
-        for (; row <= rows - 4; row += 4, w += 4 * x.Length, wScales += 4 * x.Groups)
+        if (rows < 6)
+        {
+            for (var row = 0; row < rows; row++)
+                for (var lane = 0; lane < Tile; lane += Ints.Count)
+                    OneRow(w + row * x.Length, wScales + row * x.Groups, x, output + row * Tile + lane, lane);
+            return;
+        }
+        // The last six may overlap the six before, and then compute the same numbers again.
+        for (var row = 0; row < rows; row += 6)
             for (var lane = 0; lane < Tile; lane += 2 * Ints.Count)
-                FourRows(w, wScales, x, output + row * Tile + lane, lane);
-        for (; row < rows; row++, w += x.Length, wScales += x.Groups)
-            for (var lane = 0; lane < Tile; lane += Ints.Count)
-                OneRow(w, wScales, x, output + row * Tile + lane, lane);
+                SixRows(w, wScales, x, output, Math.Min(row, rows - 6), lane);
     }
 
-    /// <summary>Four rows by two registers of tokens: eight sums in flight hide the latency of the products.</summary>
+    /// <summary>Six rows by two registers of tokens: twelve sums in flight hide the latency of the products, and leave four registers for what they are made of.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FourRows(sbyte* w, float* wScales, Int8Tile x, float* output, int lane)
+    private static void SixRows(sbyte* w, float* wScales, Int8Tile x, float* output, int row, int lane)
     {
-        var (cols, groups) = (x.Length, x.Groups);
-        for (var row = 0; row < 4; row++)
+        nint cols = x.Length;
+        nint groups = x.Groups;
+        w += row * cols;
+        wScales += row * groups;
+        output += row * Tile + lane;
+        for (var i = 0; i < 6; i++)
         {
-            Floats.Zero.Store(output + row * Tile);
-            Floats.Zero.Store(output + row * Tile + Floats.Count);
+            Floats.Zero.Store(output + i * Tile);
+            Floats.Zero.Store(output + i * Tile + Floats.Count);
         }
+        var twoRows = 2 * cols;
+        var v = w + 3 * cols;
         var xi = x.Values + 4 * lane;
-        for (var group = 0; group < groups; group++)
+        for (var group = 0; group < groups; group++, wScales++)
         {
             var (a0, a1) = (Start(x, group, lane), Start(x, group, lane + Ints.Count));
             var (b0, b1, c0, c1, d0, d1) = (a0, a1, a0, a1, a0, a1);
-            for (var end = w + x.GroupSize; w < end; w += 4, xi += 4 * Tile)
+            var (e0, e1, f0, f1) = (a0, a1, a0, a1);
+            for (var end = w + x.GroupSize; w < end; w += 4, v += 4, xi += 4 * Tile)
             {
                 var (x0, x1) = (Vector256.Load(xi), Vector256.Load(xi + Vector256<sbyte>.Count));
                 var four = TWeights.FourWeights(w);
@@ -51,18 +62,26 @@ internal static unsafe class TileProducts256<TWeights>
                 four = TWeights.FourWeights(w + cols);
                 b0 = TWeights.MultiplyAdd(b0, four, x0);
                 b1 = TWeights.MultiplyAdd(b1, four, x1);
-                four = TWeights.FourWeights(w + 2 * cols);
+                four = TWeights.FourWeights(w + twoRows);
                 c0 = TWeights.MultiplyAdd(c0, four, x0);
                 c1 = TWeights.MultiplyAdd(c1, four, x1);
-                four = TWeights.FourWeights(w + 3 * cols);
+                four = TWeights.FourWeights(v);
                 d0 = TWeights.MultiplyAdd(d0, four, x0);
                 d1 = TWeights.MultiplyAdd(d1, four, x1);
+                four = TWeights.FourWeights(v + cols);
+                e0 = TWeights.MultiplyAdd(e0, four, x0);
+                e1 = TWeights.MultiplyAdd(e1, four, x1);
+                four = TWeights.FourWeights(v + twoRows);
+                f0 = TWeights.MultiplyAdd(f0, four, x0);
+                f1 = TWeights.MultiplyAdd(f1, four, x1);
             }
             var (s0, s1) = (Vector256.Load(x.Scales + group * Tile + lane), Vector256.Load(x.Scales + group * Tile + lane + Floats.Count));
-            AddScaled(a0, a1, wScales + group, s0, s1, output);
-            AddScaled(b0, b1, wScales + groups + group, s0, s1, output + Tile);
-            AddScaled(c0, c1, wScales + 2 * groups + group, s0, s1, output + 2 * Tile);
-            AddScaled(d0, d1, wScales + 3 * groups + group, s0, s1, output + 3 * Tile);
+            AddScaled(a0, a1, wScales, s0, s1, output);
+            AddScaled(b0, b1, wScales + groups, s0, s1, output + Tile);
+            AddScaled(c0, c1, wScales + 2 * groups, s0, s1, output + 2 * Tile);
+            AddScaled(d0, d1, wScales + 3 * groups, s0, s1, output + 3 * Tile);
+            AddScaled(e0, e1, wScales + 4 * groups, s0, s1, output + 4 * Tile);
+            AddScaled(f0, f1, wScales + 5 * groups, s0, s1, output + 5 * Tile);
         }
     }
 

@@ -106,7 +106,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         var (sums, done) = (TLanes.Zero, 0);
         for (; done <= last; done += TLanes.Count)
         {
-            var e = TLanes.Exp(TLanes.Subtract(TLanes.Load(x + done), greatest));
+            var e = Exponential<TLanes, TVector>.Of(TLanes.Subtract(TLanes.Load(x + done), greatest));
             TLanes.Store(e, x + done);
             sums = TLanes.Add(sums, e);
         }
@@ -114,7 +114,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         {
             // The last register overlaps what is done: only the new lanes count, and the store must not undo the others.
             var rest = n - done;
-            var e = TLanes.Exp(TLanes.Subtract(TLanes.Load(x + last), greatest));
+            var e = Exponential<TLanes, TVector>.Of(TLanes.Subtract(TLanes.Load(x + last), greatest));
             var kept = stackalloc float[TLanes.Count];
             TLanes.Store(e, kept);
             Buffer.MemoryCopy(kept + TLanes.Count - rest, x + done, rest * sizeof(float), rest * sizeof(float));
@@ -159,7 +159,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         {
             var at = Math.Min(i, n - TLanes.Count);
             var g = TLanes.Load(gate + at);
-            var sigmoid = TLanes.Divide(one, TLanes.Add(one, TLanes.Exp(TLanes.Subtract(TLanes.Zero, g))));
+            var sigmoid = TLanes.Divide(one, TLanes.Add(one, Exponential<TLanes, TVector>.Of(TLanes.Subtract(TLanes.Zero, g))));
             TLanes.Store(TLanes.Multiply(TLanes.Multiply(g, sigmoid), TLanes.Load(up + at)), output + at);
         }
     }
@@ -219,7 +219,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             var sum = TLanes.Zero;
             for (var i = 0; i < n; i++)
             {
-                var e = TLanes.Exp(TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + i * Tile + lane), max), TLanes.Broadcast(scale)));
+                var e = Exponential<TLanes, TVector>.Of(TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + i * Tile + lane), max), TLanes.Broadcast(scale)));
                 TLanes.Store(e, x + i * Tile + lane);
                 sum = TLanes.Add(sum, e);
             }
@@ -287,7 +287,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         var (g0, g1, h0, h1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         var (second, third) = (2 * rowStride, 3 * rowStride);
         var v = w + 4 * rowStride;
-        for (var i = 0; i < cols; i++, w += colStride, v += colStride, x += Tile)
+        for (var end = x + cols * Tile; x < end; w += colStride, v += colStride, x += Tile)
         {
             var (x0, x1) = (TLanes.Load(x), TLanes.Load(x + TLanes.Count));
             var weight = TLanes.Broadcast(*w);
