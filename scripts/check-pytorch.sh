@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # That a ckpt.pt written here is one for others: PyTorch's torch.load(weights_only=True) reads it and has our weights in it; and, where llama2.c's
-# sources are given, its export.py makes our version 0, 1 and 2 files from it, byte for byte.
-# Usage: scripts/check-pytorch.sh MODEL [LLAMA2C_FOLDER]   MODEL: anything that llamafs export reads, with the classifier shared
+# sources are given, its export.py makes our version 0, 1 and 2 files from it, byte for byte, and its sample.py tells our engine's text.
+# Usage: scripts/check-pytorch.sh MODEL [LLAMA2C_FOLDER [TOKENIZER.model]]   MODEL: anything that llamafs export reads, with the classifier shared
+# sample.py needs the model's sentencepiece .model, and python3 sentencepiece, tqdm and requests (Debian: apt install python3-sentencepiece python3-tqdm python3-requests).
 # Needs a python3 with torch (Debian: apt install python3-torch); says so and succeeds where there is none.
 set -euo pipefail
 model=$(realpath "$1")
 llama2c=${2:+$(realpath "$2")}
+tokenizer=${3:+$(realpath "$3")}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=
@@ -61,3 +63,14 @@ for version in 0 1 2; do
     cmp --bytes="$length" "$work/v$version.bin" "$work/theirs.bin"
     echo "llama2.c's export.py --version $version of it is our file, byte for byte$note"
 done
+
+[[ -n $tokenizer ]] || exit 0
+"$python" -c 'import sentencepiece, tqdm, requests' 2>/dev/null || { echo "check-pytorch.sh: sample.py skipped: python3 lacks sentencepiece, tqdm or requests"; exit 0; }
+count=100
+(cd "$llama2c" && "$python" sample.py --checkpoint="$work/ckpt.pt" --tokenizer="$tokenizer" --temperature=0.0 --max_new_tokens=$count --device=cpu) >"$work/sample" 2>"$work/log" ||
+    { tail -n 3 "$work/log" >&2; exit 1; }
+theirs=$(grep -v -e '^Overriding: ' -e '^---------------$' "$work/sample")
+ours=$("$root/llamafs" run "$work/v0.bin" -z "$tokenizer" -t 0 -n $((count + 1)) 2>"$work/log") || { cat "$work/log" >&2; exit 1; }
+# sample.py goes on after the end of a story, run stops there.
+[[ -n $ours && $theirs == "$ours"* ]] || { printf 'check-pytorch.sh: sample.py tells\n%s\nand llamafs run\n%s\n' "$theirs" "$ours" >&2; exit 1; }
+echo "llama2.c's sample.py tells our engine's text from it, ${#ours} characters"

@@ -13,6 +13,9 @@ namespace LlamaFullstack.Export;
 /// <param name="Quantized">Each quantised tensor in the order of the file; empty in float32 files.</param>
 public sealed record ExportReport(string Source, string Format, string Target, int Version, int GroupSize, long Bytes, IReadOnlyList<TensorError> Quantized)
 {
+    /// <summary>The tokenizer that was written beside the model; null where none was.</summary>
+    public string? Tokenizer { get; init; }
+
     /// <summary>The tensor whose largest error is the largest; null in float32 files.</summary>
     public TensorError? Worst => Quantized.MaxBy(tensor => tensor.MaxError);
 }

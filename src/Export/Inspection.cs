@@ -38,6 +38,15 @@ public sealed record Inspection(string Path, string? Format, long Bytes, string?
         }
     }
 
+    /// <summary>A file that another room has looked at.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="format">Its format, for people.</param>
+    /// <param name="metadata">What it holds, by name.</param>
+    /// <param name="problems">What is wrong, one line each.</param>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static Inspection OfFile(string path, string format, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<string> problems) =>
+        new(path, format, LengthOf(path), HashOf(path), null, false, metadata, [], problems);
+
     private static Inspection OfModel(Inspection empty, IProgress<TensorWritten>? progress, CancellationToken cancellation)
     {
         using var source = ModelSource.Open(empty.Path);
@@ -86,8 +95,8 @@ public sealed record Inspection(string Path, string? Format, long Bytes, string?
     // A tokenizer.bin says nothing of itself but holds the bytes where every Llama vocabulary has them; models do not.
     private static Vocabulary? FindTokenizer(string path)
     {
-        if (System.IO.Path.GetExtension(path) == ".model")
-            return SentencePieceModel.Read(path).Vocabulary;
+        if (System.IO.Path.GetExtension(path) is ".model" or ".json")
+            return ModelTokenizer.Read(path).Vocabulary;
         if (Directory.Exists(path) || System.IO.Path.GetExtension(path) != ".bin")
             return null;
         try

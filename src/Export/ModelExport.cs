@@ -53,20 +53,21 @@ public static class ModelExport
     /// <param name="version">0, 1, 2, 3, <see cref="HuggingFaceVersion"/> or <see cref="CheckpointPtVersion"/>.</param>
     /// <param name="groupSize">Group size of version 2 or 3; null for the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim.</param>
     /// <param name="type">Float32, or Float16 in a folder of Hugging Face's and a checkpoint.</param>
+    /// <param name="tokenizer">The model's tokenizer, to be written into a folder of Hugging Face's; null to write none.</param>
     /// <param name="progress">Told of each tensor once it is written.</param>
     /// <param name="cancellation">Stops between two tensors; an old file stays.</param>
     /// <exception cref="ArgumentException">The target is the source, or the version or the group size cannot be written for this model.</exception>
     /// <exception cref="InvalidDataException">The source is damaged, or a weight is not a finite number where integers are written.</exception>
     /// <exception cref="IOException">The target cannot be written.</exception>
     public static ExportReport Write(ModelSource source, string target, int version, int? groupSize = null, NumberType type = NumberType.Float32,
-        IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
+        ModelTokenizer? tokenizer = null, IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
     {
         if (FinalPath(source.Path) == FinalPath(target))
             throw new ArgumentException($"{target}: is the source itself. Name another target.", nameof(target));
         if (version is HuggingFaceVersion or CheckpointPtVersion)
         {
             var length = version == HuggingFaceVersion
-                ? HuggingFaceWriter.Write(target, source.Tensors, type, progress: progress, cancellation: cancellation)
+                ? HuggingFaceWriter.Write(target, source.Tensors, type, tokenizer?.ToSentencePiece(), progress: progress, cancellation: cancellation)
                 : CheckpointPtWriter.Write(target, source.Tensors, type, progress, cancellation);
             return new ExportReport(source.Path, source.Format, target, version, GroupSize: 0, length, []);
         }

@@ -10,9 +10,6 @@ namespace LlamaFullstack.Inference;
 /// <param name="groupSize">Weights that share a scale.</param>
 internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int groupSize) : WeightMatrix(cols)
 {
-    /// <summary>Rows that a batch unpacks at once.</summary>
-    public const int UnpackedRows = 4;
-
     private readonly int _groups = cols / groupSize;
 
     public override void Prepare(KernelSet kernels, Activation x) => kernels.Integer.QuantizeForInt4(x.Values, x.Int8);
@@ -22,19 +19,19 @@ internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int
 
     public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
 
-    // A batch is bound by arithmetic: a few rows become int8 once, and every tile of tokens is multiplied with them.
+    // A batch is bound by arithmetic: a few rows become a byte a weight once, and every tile of tokens is multiplied with them.
     public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch)
     {
         var unpackedScales = (float*)scratch;
-        var unpacked = (sbyte*)(unpackedScales + UnpackedRows * _groups);
-        for (var row = rows.Start; row < rows.End; row += UnpackedRows)
+        var unpacked = (byte*)(unpackedScales + BatchRows * _groups);
+        for (var row = rows.Start; row < rows.End; row += BatchRows)
         {
-            var count = Math.Min(UnpackedRows, rows.End - row);
+            var count = Math.Min(BatchRows, rows.End - row);
             kernels.Integer.UnpackInt4(codes + (long)row * Cols / 2, unpacked, count * Cols, groupSize);
             for (var i = 0; i < count * _groups; i++)
                 unpackedScales[i] = (float)scales[(long)row * _groups + i];
             for (var tile = tiles.Start; tile < tiles.End; tile++)
-                kernels.Integer.MatMulInt8(unpacked, unpackedScales, x.Int8(tile), output.Values(tile, row), count);
+                kernels.Integer.MatMulInt4(unpacked, unpackedScales, x.Int8(tile), output.Values(tile, row), count);
         }
     }
 

@@ -59,21 +59,19 @@ internal sealed unsafe class KvCache
         }
     }
 
-    /// <summary>Keeps the keys and values of a tile of tokens.</summary>
+    /// <summary>Keeps the keys of a tile of tokens.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="pos">The first token's position.</param>
     /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
     /// <param name="k">Keys of all heads, (kv_dim, Tile).</param>
-    /// <param name="v">Values of all heads, (kv_dim, Tile).</param>
-    /// <param name="rows">The rows of k and v to keep.</param>
-    public void StoreTile(int layer, int pos, int count, float* k, float* v, Part rows)
+    /// <param name="rows">The rows of k to keep.</param>
+    public void StoreKeys(int layer, int pos, int count, float* k, Part rows)
     {
         const int Block = KernelSet.KeyBlock;
         for (var row = rows.Start; row < rows.End; row++)
         {
             var (head, i) = (row / _headSize, row % _headSize);
             var key = k + row * KernelSet.Tile;
-            var value = v + row * KernelSet.Tile;
             var keys = Keys(layer, head) + i * Block;
             for (var t = 0; t < count;)
             {
@@ -82,9 +80,27 @@ internal sealed unsafe class KvCache
                 new Span<float>(key + t, run).CopyTo(new Span<float>(keys + (long)(at / Block) * Block * _headSize + at % Block, run));
                 t += run;
             }
-            var values = Values(layer, head) + (long)pos * _headSize + i;
+        }
+    }
+
+    /// <summary>Keeps the values of a tile of tokens.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="pos">The first token's position.</param>
+    /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
+    /// <param name="v">Values of all heads, (kv_dim, Tile).</param>
+    /// <param name="rows">The rows of v to keep.</param>
+    public void StoreValues(int layer, int pos, int count, float* v, Part rows)
+    {
+        for (var row = rows.Start; row < rows.End;)
+        {
+            // As many rows as lie in one head: a token's values fill a whole cache line before the next one's are begun.
+            var (head, first) = (row / _headSize, row % _headSize);
+            var run = Math.Min(_headSize - first, rows.End - row);
+            var values = Values(layer, head) + (long)pos * _headSize + first;
             for (var t = 0; t < count; t++)
-                values[(long)t * _headSize] = value[t];
+                for (var i = 0; i < run; i++)
+                    values[(long)t * _headSize + i] = v[(row + i) * KernelSet.Tile + t];
+            row += run;
         }
     }
 }

@@ -13,7 +13,8 @@ internal sealed unsafe class PromptBatch : IDisposable
     /// <summary>Tokens of a batch. More read the weights less often, but leave the cache that their activations must stay in.</summary>
     public const int Capacity = MaxTiles * Tile;
 
-    private const int MaxTiles = 4;
+    private const int MaxTiles = 8;
+    private const int StepsPerLayer = 9;
     private const int Tile = KernelSet.Tile;
 
     private readonly LlamaModel _model;
@@ -24,6 +25,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     private readonly RopeAngles _angles;
     private readonly NativeBuffers _buffers = new();
     private readonly Worker[] _workers;
+    private readonly SharedSteps _steps;
     private readonly Action<int> _runLayers;
     private readonly Action<int> _runClassifier;
 
@@ -61,7 +63,8 @@ internal sealed unsafe class PromptBatch : IDisposable
         _delta = Features(_config.Dim);
         _cos = _buffers.Allocate<float>(Capacity * angles.Pairs);
         _sin = _buffers.Allocate<float>(Capacity * angles.Pairs);
-        _workers = [.. Enumerable.Range(0, pool.Workers).Select(i => new Worker(model, i, pool.Workers, _buffers))];
+        _workers = [.. Enumerable.Range(0, pool.Workers).Select(i => new Worker(model, _buffers))];
+        _steps = new SharedSteps(1 + StepsPerLayer * _config.NLayers);
         (_runLayers, _runClassifier) = (RunLayers, RunClassifier);
     }
 
@@ -77,6 +80,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     {
         tokens.CopyTo(_tokens);
         (_pos, _count) = (pos, tokens.Length);
+        _steps.Reset();
         _pool.Run(_runLayers);
     }
 
@@ -93,6 +97,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     public void Classify(Span<float> logits)
     {
         _logits ??= new BatchActivation(MaxTiles, _config.VocabSize, 0, _buffers);
+        _steps.Reset();
         _pool.Run(_runClassifier);
         for (var index = 0; index < _count; index++)
         {
@@ -106,65 +111,74 @@ internal sealed unsafe class PromptBatch : IDisposable
     /// <summary>Frees the memory.</summary>
     public void Dispose() => _buffers.Dispose();
 
-    /// <summary>One worker's part: tiles are divided where a whole row of features is needed, rows of matrices and heads elsewhere.</summary>
+    /// <summary>One worker's part of every step: tiles where a whole row of features is needed, rows of matrices or heads elsewhere.</summary>
     private void RunLayers(int worker)
     {
         var me = _workers[worker];
-        var all = new Part(0, Tiles);
-        var mine = Part.Of(Tiles, worker, _workers.Length, block: 1);
-        for (var tile = mine.Start; tile < mine.End; tile++)
+        var tiles = Tiles;
+        me.Step = 0;
+        while (TryTake(me, tiles, out var tile))
             Embed(tile, me.Row);
+        Finish(worker);
 
         for (var l = 0; l < _model.Layers.Length; l++)
         {
             var layer = _model.Layers[l];
 
             // x += wo · attention(norm(x))
-            Normalize(layer.AttentionNorm, layer.Wq, mine);
-            _pool.Barrier(worker);
-            layer.Wq.Multiply(_kernels, _normed, all, _q, me.Dim, me.Scratch);
-            layer.Wk.Multiply(_kernels, _normed, all, _k, me.KvDim, me.Scratch);
-            layer.Wv.Multiply(_kernels, _normed, all, _v, me.KvDim, me.Scratch);
-            for (var tile = 0; tile < Tiles; tile++)
-            {
-                Rotate(_q, tile, me.Dim);
-                Rotate(_k, tile, me.KvDim);
-                _cache.StoreTile(l, _pos + tile * Tile, Math.Min(Tile, _count - tile * Tile), _k.Values(tile), _v.Values(tile), me.KvDim);
-            }
-            _pool.Barrier(worker);
-
-            var items = Part.Of(_config.NHeads * Tiles, worker, _workers.Length, block: 1);
-            for (var item = items.Start; item < items.End; item++)
-                Attend(l, item / Tiles, item % Tiles, me.Scores);
-            _pool.Barrier(worker);
-
-            Prepare(_attended, layer.Wo, mine, worker);
-            layer.Wo.Multiply(_kernels, _attended, all, _delta, me.Dim, me.Scratch);
-            AddDelta(me.Dim);
-            _pool.Barrier(worker);
+            Normalize(layer.AttentionNorm, layer.Wq, worker);
+            while (TryTake(me, Blocks(_config.Dim) + 2 * Blocks(_config.KvDim), out var block))
+                Project(l, block, me);
+            Finish(worker);
+            while (TryTake(me, _config.NHeads * tiles, out var item))
+                Attend(l, item / tiles, item % tiles, me.Scores);
+            Finish(worker);
+            Prepare(_attended, layer.Wo, worker);
+            AddProduct(layer.Wo, _attended, worker);
 
             // x += w2 · (silu(w1 · norm(x)) · (w3 · norm(x)))
-            Normalize(layer.FfnNorm, layer.W1, mine);
-            _pool.Barrier(worker);
-            layer.W1.Multiply(_kernels, _normed, all, _gate, me.HiddenDim, me.Scratch);
-            layer.W3.Multiply(_kernels, _normed, all, _up, me.HiddenDim, me.Scratch);
-            SwiGlu(me.HiddenDim);
-            _pool.Barrier(worker);
-
-            Prepare(_hidden, layer.W2, mine, worker);
-            layer.W2.Multiply(_kernels, _hidden, all, _delta, me.Dim, me.Scratch);
-            AddDelta(me.Dim);
-            _pool.Barrier(worker);
+            Normalize(layer.FfnNorm, layer.W1, worker);
+            while (TryTake(me, Blocks(_config.HiddenDim), out var block))
+            {
+                var rows = Rows(block, _config.HiddenDim);
+                Multiply(layer.W1, _normed, _gate, rows, me);
+                Multiply(layer.W3, _normed, _up, rows, me);
+                SwiGlu(rows);
+            }
+            Finish(worker);
+            Prepare(_hidden, layer.W2, worker);
+            AddProduct(layer.W2, _hidden, worker);
         }
     }
 
     private void RunClassifier(int worker)
     {
         var me = _workers[worker];
-        Normalize(_model.Norm, _model.Classifier, Part.Of(Tiles, worker, _workers.Length, block: 1));
-        _pool.Barrier(worker);
-        _model.Classifier.Multiply(_kernels, _normed, new Part(0, Tiles), _logits!, me.VocabSize, me.Scratch);
+        me.Step = 0;
+        Normalize(_model.Norm, _model.Classifier, worker);
+        while (TryTake(me, Blocks(_config.VocabSize), out var block))
+            Multiply(_model.Classifier, _normed, _logits!, Rows(block, _config.VocabSize), me);
     }
+
+    private static int Blocks(int rows) => (rows + KernelSet.RowBlock - 1) / KernelSet.RowBlock;
+
+    private static Part Rows(int block, int rows)
+    {
+        var start = block * KernelSet.RowBlock;
+        return new Part(start, Math.Min(KernelSet.RowBlock, rows - start));
+    }
+
+    private bool TryTake(Worker me, int count, out int item) => _steps.TryTake(me.Step, count, out item);
+
+    /// <summary>Waits until a step's last item is done.</summary>
+    private void Finish(int worker)
+    {
+        _pool.Barrier(worker);
+        _workers[worker].Step++;
+    }
+
+    private void Multiply(WeightMatrix w, BatchActivation x, BatchActivation output, Part rows, Worker me) =>
+        w.Multiply(_kernels, x, new Part(0, Tiles), output, rows, me.Scratch);
 
     private void Embed(int tile, float[] row)
     {
@@ -181,21 +195,69 @@ internal sealed unsafe class PromptBatch : IDisposable
         }
     }
 
-    private void Normalize(float* weight, WeightMatrix next, Part tiles)
+    private void Normalize(float* weight, WeightMatrix next, int worker)
     {
-        for (var tile = tiles.Start; tile < tiles.End; tile++)
+        while (TryTake(_workers[worker], Tiles, out var tile))
         {
             _kernels.RmsNormTile(weight, _x.Values(tile), _normed.Values(tile), _config.Dim, _config.NormEps);
             next.Prepare(_kernels, _normed, tile);
         }
+        Finish(worker);
     }
 
-    private void Prepare(BatchActivation x, WeightMatrix next, Part tiles, int worker)
+    private void Prepare(BatchActivation x, WeightMatrix next, int worker)
     {
-        for (var tile = tiles.Start; tile < tiles.End; tile++)
+        while (TryTake(_workers[worker], Tiles, out var tile))
             next.Prepare(_kernels, x, tile);
-        _pool.Barrier(worker);
+        Finish(worker);
     }
+
+    /// <summary>x += W · input.</summary>
+    private void AddProduct(WeightMatrix w, BatchActivation input, int worker)
+    {
+        var me = _workers[worker];
+        while (TryTake(me, Blocks(_config.Dim), out var block))
+        {
+            var rows = Rows(block, _config.Dim);
+            Multiply(w, input, _delta, rows, me);
+            for (var tile = 0; tile < Tiles; tile++)
+                _kernels.Add(_x.Values(tile, rows.Start), _delta.Values(tile, rows.Start), rows.Count * Tile);
+        }
+        Finish(worker);
+    }
+
+    /// <summary>A block of rows of the queries, keys or values: one after the other in this order.</summary>
+    private void Project(int l, int block, Worker me)
+    {
+        var layer = _model.Layers[l];
+        var (queries, keys) = (Blocks(_config.Dim), Blocks(_config.KvDim));
+        if (block < queries)
+        {
+            var rows = Rows(block, _config.Dim);
+            Multiply(layer.Wq, _normed, _q, rows, me);
+            for (var tile = 0; tile < Tiles; tile++)
+                Rotate(_q, tile, rows);
+        }
+        else if (block < queries + keys)
+        {
+            var rows = Rows(block - queries, _config.KvDim);
+            Multiply(layer.Wk, _normed, _k, rows, me);
+            for (var tile = 0; tile < Tiles; tile++)
+            {
+                Rotate(_k, tile, rows);
+                _cache.StoreKeys(l, _pos + tile * Tile, TokensOf(tile), _k.Values(tile), rows);
+            }
+        }
+        else
+        {
+            var rows = Rows(block - queries - keys, _config.KvDim);
+            Multiply(layer.Wv, _normed, _v, rows, me);
+            for (var tile = 0; tile < Tiles; tile++)
+                _cache.StoreValues(l, _pos + tile * Tile, TokensOf(tile), _v.Values(tile), rows);
+        }
+    }
+
+    private int TokensOf(int tile) => Math.Min(Tile, _count - tile * Tile);
 
     /// <summary>What one head finds for a tile of tokens, each at the positions up to its own.</summary>
     private void Attend(int layer, int head, int tile, float* scores)
@@ -232,22 +294,11 @@ internal sealed unsafe class PromptBatch : IDisposable
             _kernels.SwiGlu(_gate.Values(tile, rows.Start), _up.Values(tile, rows.Start), _hidden.Values(tile, rows.Start), rows.Count * Tile);
     }
 
-    private void AddDelta(Part rows)
+    /// <summary>Where one worker is, and memory of its own.</summary>
+    private sealed class Worker(LlamaModel model, NativeBuffers buffers)
     {
-        for (var tile = 0; tile < Tiles; tile++)
-            _kernels.Add(_x.Values(tile, rows.Start), _delta.Values(tile, rows.Start), rows.Count * Tile);
-    }
-
-    /// <summary>One worker's share of rows, and memory of its own.</summary>
-    private sealed class Worker(LlamaModel model, int index, int workers, NativeBuffers buffers)
-    {
-        public Part Dim { get; } = Part.OfRows(model.Config.Dim, index, workers);
-
-        public Part KvDim { get; } = Part.OfRows(model.Config.KvDim, index, workers);
-
-        public Part HiddenDim { get; } = Part.OfRows(model.Config.HiddenDim, index, workers);
-
-        public Part VocabSize { get; } = Part.OfRows(model.Config.VocabSize, index, workers);
+        /// <summary>The step of the job that it is in.</summary>
+        public int Step { get; set; }
 
         /// <summary>A token's embedding, (dim).</summary>
         public float[] Row { get; } = new float[model.Config.Dim];

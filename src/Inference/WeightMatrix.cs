@@ -35,7 +35,7 @@ internal abstract unsafe class WeightMatrix(int cols)
     public abstract void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, byte* scratch);
 
     /// <summary>Memory that a batch needs to unpack weights of a matrix of that width.</summary>
-    public static long ScratchBytes(int cols) => Int4Matrix.UnpackedRows * (long)cols * (sizeof(sbyte) + sizeof(float));
+    public static long ScratchBytes(int cols) => BatchRows * (long)cols * (sizeof(byte) + sizeof(float));
 
     /// <summary>Copies a row as float32: the embedding of a token.</summary>
     public abstract void ReadRow(int row, Span<float> output);

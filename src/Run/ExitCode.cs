@@ -17,6 +17,9 @@ public static class ExitCode
     /// <summary>The user stopped it.</summary>
     public const int Cancelled = 130;
 
+    // What the libraries here say of an argument is what the user asked for; the runtime's own ArgumentException is a fault of this program.
+    private const string Ours = "LlamaFullstack.";
+
     private const int BrokenPipe = 32; // EPIPE on Linux and macOS: whoever read our output has left, which is no failure to report
     private const int NoSpace = 28; // ENOSPC, likewise
 
@@ -68,7 +71,7 @@ public static class ExitCode
     private static (int Code, string Message) Describe(Exception e) => e switch
     {
         UsageException => (Usage, e.Message),
-        ArgumentException => (Usage, e.Message.Split(" (Parameter ")[0]),
+        ArgumentException when e.Source?.StartsWith(Ours, StringComparison.Ordinal) == true => (Usage, e.Message.Split(" (Parameter ")[0]),
         IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{e.Message} Free some space, or write to another disk."),
         InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, e.Message),
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),

@@ -34,6 +34,7 @@ public sealed class Trainer : IDisposable
     private long _savedIteration;
     private long _updates; // of them, those of this process
     private double _mfu = -1; // llama2.c's mark of "not known yet"
+    private double _peak; // operations a second of one rank's machine; 0 until it is measured
 
     /// <summary>Opens the data and makes the model, or takes both up where the checkpoint left them.</summary>
     /// <param name="config">A sound configuration; see <see cref="TrainingConfig.FindProblem"/>.</param>
@@ -76,7 +77,7 @@ public sealed class Trainer : IDisposable
     /// <summary>Trains until max_iters updates are made.</summary>
     /// <param name="cancellation">Ends the run after the update under way; the state is saved first.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled. It can be resumed.</exception>
-    /// <exception cref="InvalidDataException">The loss is not a number any more.</exception>
+    /// <exception cref="InvalidDataException">The loss is not a number any more, or far above that of guessing.</exception>
     public void Run(CancellationToken cancellation = default)
     {
         if (_ranks.IsFirst)
@@ -157,6 +158,7 @@ public sealed class Trainer : IDisposable
         StopIfDiverged("loss", meanLoss); // before the step, so that the weights, and what is saved of them, stay sound
         StopIfDiverged("gradient norm", norm);
         _lossEma = double.IsNaN(_lossEma) ? meanLoss : 0.98 * _lossEma + 0.02 * meanLoss;
+        StopIfWorseThanGuessing("mean loss of late", _lossEma);
         var learningRate = _config.Schedule.At(_iteration);
         _optimizer.Step(learningRate);
         _optimizer.ZeroGradients();
@@ -171,6 +173,7 @@ public sealed class Trainer : IDisposable
         _progress?.Report(new EvalEvent(_iteration, train, val));
         StopIfDiverged("training loss", train);
         StopIfDiverged("validation loss", val);
+        StopIfWorseThanGuessing("validation loss", val);
         if (_config.EvalOnly)
             return;
         if (_ranks.IsFirst && _iteration > 0 && _folder.Sample(_model) is { } text)
@@ -220,21 +223,37 @@ public sealed class Trainer : IDisposable
 
     private void Report(double loss, double learningRate, TimeSpan elapsed)
     {
+        if (_progress is null)
+            return;
         // llama2.c's estimate (PaLM, appendix B): 6 per parameter and token, and 12 · layers · dim · time of attention.
         var flops = _config.TokensPerIteration * (6.0 * _model.Config.ParameterCount + 12.0 * _config.NLayers * _config.Dim * _config.MaxSeqLen);
-        var mfu = flops / elapsed.TotalSeconds / 312e12;
         if (_updates >= 5) // the first ones are slower
+        {
+            _peak = _peak > 0 ? _peak : MachinePeak.Measure(_placement);
+            var mfu = flops / elapsed.TotalSeconds / (_peak * _ranks.Size);
             _mfu = _mfu < 0 ? mfu : 0.9 * _mfu + 0.1 * mfu;
-        _progress?.Report(new StepEvent(_iteration, loss, _lossEma, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
+        }
+        _progress.Report(new StepEvent(_iteration, loss, _lossEma, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
     }
 
     private void StopIfDiverged(string name, double value)
     {
-        if (double.IsFinite(value))
-            return;
+        if (!double.IsFinite(value))
+            Stop($"the {name} is {value}");
+    }
+
+    // Guessing evenly loses ln(vocab_size) a token, a new model about as much. Far above it the weights hold no sense any more.
+    private void StopIfWorseThanGuessing(string name, double value)
+    {
+        var guessing = Math.Log(_model.Config.VocabSize);
+        if (value > guessing + 2)
+            Stop(string.Create(CultureInfo.InvariantCulture, $"the {name} is {value:F2}, where guessing gives {guessing:F2}"));
+    }
+
+    private void Stop(string why)
+    {
         var kept = _savedIteration > 0 ? $" The checkpoint of update {_savedIteration} is kept." : "";
-        throw new InvalidDataException(
-            $"update {_iteration}: the {name} is {value}: training has diverged. Lower --learning_rate, or raise --warmup_iters.{kept}");
+        throw new InvalidDataException($"update {_iteration}: {why}: training has diverged. Lower --learning_rate, or raise --warmup_iters.{kept}");
     }
 
     private void Announce()

@@ -99,6 +99,9 @@ public sealed class HostileGgufTests : IDisposable
     }
 
     [Fact]
+    public void Cases_AreAtLeastFifty() => Assert.InRange(Cases.Count, 50, int.MaxValue);
+
+    [Fact]
     public void Open_EveryTruncation_IsOneClearError()
     {
         var whole = TinyGguf.Build().Build();

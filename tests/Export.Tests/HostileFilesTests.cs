@@ -1,8 +1,10 @@
+using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Export.Targets;
 
 namespace LlamaFullstack.Export.Tests;
@@ -27,6 +29,7 @@ public sealed class HostileFilesTests : IDisposable
     [InlineData(0, 0)]
     [InlineData(1, 8)]
     [InlineData(2, 8)]
+    [InlineData(3, 8)]
     public void Export_BadModelFiles_AreRefused(int version, int shapeOffset)
     {
         ModelBinWriter.Write(_folder.File("good.bin"), new RandomModel(Config, sharedClassifier: false, seed: 1), version);
@@ -42,23 +45,128 @@ public sealed class HostileFilesTests : IDisposable
         for (var field = 0; field < fields.Length; field++)
             foreach (var value in (ReadOnlySpan<int>)[0, int.MinValue, int.MaxValue, 1 << 30, 1_000_000_007])
                 Refused("x.bin", With(good, shapeOffset + field * sizeof(int), value), fields[field]);
-        if (version == 0)
-            return;
+        if (version > 0)
+            RefuseBadHeaders(good);
+        if (version > 1)
+            RefuseBadGroups(good, version);
+        Assert.InRange(_cases, LeastCases, int.MaxValue);
+    }
 
+    private void RefuseBadHeaders(byte[] good)
+    {
         Refused("x.bin", With(good, 4, 77), "version 77");
         Refused("x.bin", With(good, 4, -1), "version -1");
         Refused("x.bin", [.. good[..36], 2, .. good[37..]], "shared_classifier");
         Refused("x.bin", With(good, 44, BitConverter.SingleToInt32Bits(float.NaN)), "rope_theta");
         Refused("x.bin", With(good, 48, BitConverter.SingleToInt32Bits(float.NegativeInfinity)), "norm_eps");
         Refused("x.bin", With(good, 52, 9), "rope_scaling");
-        if (version != 2)
-            return;
+    }
+
+    private void RefuseBadGroups(byte[] good, int version)
+    {
         foreach (var groupSize in (ReadOnlySpan<int>)[0, -4, 3, 5, int.MaxValue, int.MinValue])
             Refused("x.bin", With(good, 37, groupSize), "group size");
-        using (var file = ModelBinFile.Open(_folder.File("good.bin")))
-            foreach (var scale in (ReadOnlySpan<float>)[float.NaN, float.PositiveInfinity])
-                Refused("x.bin", With(good, (int)file.Layout[TensorNames.Wv(1)].ScalesOffset + 4, BitConverter.SingleToInt32Bits(scale)), "layers.1.attention.wv.weight");
+        using var file = ModelBinFile.Open(_folder.File("good.bin"));
+        foreach (var scale in (ReadOnlySpan<float>)[float.NaN, float.PositiveInfinity])
+        {
+            var bits = version == 2 ? BitConverter.SingleToInt32Bits(scale) : BitConverter.HalfToInt16Bits((Half)scale) * 0x10001; // two scales of float16
+            Refused("x.bin", With(good, (int)file.Layout[TensorNames.Wv(1)].ScalesOffset + 4, bits), "layers.1.attention.wv.weight");
+        }
+    }
+
+    [Fact]
+    public void Export_BadCkptPt_AreRefused()
+    {
+        var good = new TinyCheckpoint().ToArray();
+        for (var part = 0; part < 20; part++)
+            Refused("x.pt", good[..(good.Length * part / 20)], "");
+        Refused("x.pt", [.. good, .. new byte[70_000]], "directory"); // beyond what a comment can be
+
+        void Args(string name, long? value, string what)
+        {
+            var checkpoint = new TinyCheckpoint();
+            checkpoint.Args[name] = value;
+            Refused("x.pt", checkpoint.ToArray(), what);
+        }
+        foreach (var name in (ReadOnlySpan<string>)["dim", "n_layers", "n_heads", "vocab_size", "max_seq_len"])
+            foreach (var value in (ReadOnlySpan<long?>)[0, -1, null, int.MaxValue, long.MaxValue, long.MinValue])
+                Args(name, value, name);
+        foreach (var value in (ReadOnlySpan<long?>)[0, -1, 3, int.MaxValue, 1L << 40])
+            Args("n_kv_heads", value, "n_kv_heads");
+
+        void Tensors(Action<TinyCheckpoint> spoil, string what)
+        {
+            var checkpoint = new TinyCheckpoint();
+            spoil(checkpoint);
+            Refused("x.pt", checkpoint.ToArray(), what);
+        }
+        foreach (var shape in (ReadOnlySpan<long[]>)[[0], [8, 9], [1L << 40, 1L << 40], [long.MaxValue, 2], [-1, 8], [4, 8], []])
+        {
+            var dimensions = shape;
+            Tensors(checkpoint => checkpoint.Replace(TensorNames.Wq(1), new float[64], dimensions), "");
+        }
+        Tensors(checkpoint => checkpoint.Tensors.RemoveAt(3), "missing");
+        Tensors(checkpoint => checkpoint.Tensors.Add(("layers.0.attention.wq.bias", new float[8], [8])), "'layers.0.attention.wq.bias'");
+        Tensors(checkpoint => checkpoint.Tensors.Add(("_orig_mod.norm.weight", new float[8], [8])), "there twice");
+        Tensors(checkpoint => checkpoint.Replace(TensorNames.W1(0), [.. Enumerable.Repeat(float.NaN, 96)], 12, 8), TensorNames.W1(0));
+        Refused("x.pt", Zip(("a/data.pkl", new byte[40 << 20], CompressionLevel.Optimal)), "compressed"); // a bomb: 40 KB for 40 MB
+        Refused("x.pt", Zip(("a/../data.pkl", new byte[9], CompressionLevel.NoCompression)), "'a/../data.pkl'");
+        Refused("x.pt", Zip(("a/data.pkl", "cposix\nsystem\n."u8.ToArray(), CompressionLevel.NoCompression)), "posix");
+        Refused("x.pt", Zip(("a/data.pkl", new byte[9], CompressionLevel.NoCompression), ("a/data.pkl", new byte[9], CompressionLevel.NoCompression)), "twice");
         Assert.InRange(_cases, LeastCases, int.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(".bin")]
+    [InlineData(".model")]
+    public void Read_BadTokenizers_AreRefused(string extension)
+    {
+        var vocabulary = SentencePieceModel.Trained(new Vocabulary { Pieces = [.. Enumerable.Range(0, 300).Select(PieceOf)] }, new SentencePieceTraining("", "t", 1, 1));
+        if (extension == ".bin")
+            TokenizerBin.Write(_folder.File("good.bin"), vocabulary.Vocabulary);
+        else
+            vocabulary.Write(_folder.File("good.model"));
+        var good = File.ReadAllBytes(_folder.File("good" + extension));
+        var bad = new List<byte[]>();
+        for (var part = 0; part < 60; part++)
+            bad.Add([.. good[..(good.Length * part / 60)], .. part % 2 == 0 ? [] : new byte[] { 0xFF, 0xFF, 0xFF, 0xFF, 0x7F }]);
+        for (var at = 0; at < 24; at++)
+            bad.Add([.. good[..at], 0xFF, .. good[(at + 1)..]]);
+        var refused = 0;
+        foreach (var bytes in bad)
+        {
+            var path = _folder.Write("t" + extension, bytes);
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            try
+            {
+                ModelTokenizer.Read(path); // a piece of the right length may be another piece: no reader can tell
+            }
+            catch (InvalidDataException e)
+            {
+                refused++;
+                Assert.StartsWith(path + ": ", e.Message);
+                Assert.DoesNotContain('\n', e.Message);
+            }
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, MostAllocated);
+        }
+        Assert.InRange(refused, LeastCases, bad.Count);
+    }
+
+    private static Piece PieceOf(int id) => new(Encoding.UTF8.GetBytes(
+        id switch { 0 => "<unk>", 1 => "<s>", 2 => "</s>", < Vocabulary.FirstText => $"<0x{id - Vocabulary.FirstByte:X2}>", _ => $"{(char)(id - Vocabulary.FirstText + 'a')}" }),
+        id < Vocabulary.FirstText ? 0 : Vocabulary.FirstText - id,
+        id switch { 0 => PieceType.Unknown, < Vocabulary.FirstByte => PieceType.Control, < Vocabulary.FirstText => PieceType.Byte, _ => PieceType.Normal });
+
+    private static byte[] Zip(params (string Name, byte[] Content, CompressionLevel Level)[] files)
+    {
+        using var bytes = new MemoryStream();
+        using (var archive = new ZipArchive(bytes, ZipArchiveMode.Create, leaveOpen: true))
+            foreach (var (name, content, level) in files)
+            {
+                using var stream = archive.CreateEntry(name, level).Open();
+                stream.Write(content);
+            }
+        return bytes.ToArray();
     }
 
     [Fact]

@@ -126,6 +126,8 @@ public sealed class GeneratorTests
         var tokenizer = Stories260K.Tokenizer();
         var characters = new Utf8Stream();
         var length = 0;
+        for (var token = 0; token < tokenizer.VocabSize; token++)
+            _ = tokenizer.Decode(Vocabulary.Unk, token); // what is made when it is first needed
         using var tokens = new Generator(transformer, tokenizer, sampler).Tokens(new[] { Vocabulary.Bos }, 0).GetEnumerator();
         for (var i = 0; i < 20; i++)
             tokens.MoveNext();

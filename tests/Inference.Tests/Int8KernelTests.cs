@@ -7,6 +7,7 @@ namespace LlamaFullstack.Inference.Tests;
 /// <summary>The integer kernels of every set, and of the products that this processor would not choose, against the scalar ones and float64.</summary>
 public sealed unsafe class Int8KernelTests
 {
+    private const int Tile = KernelSet.Tile;
     private const double Epsilon = 1.0 / (1 << 24);
 
     private static readonly IntegerKernels Scalar = KernelSets.Select("scalar").Integer;
@@ -29,7 +30,7 @@ public sealed unsafe class Int8KernelTests
         {
             for (var groups = 1; groups <= 9; groups++)
             {
-                const int Rows = 3;
+                const int Rows = 7; // four together, and three that are left over
                 var n = groups * groupSize;
                 var random = new Random(n);
                 var x = Quantized.Random(n, groupSize, random);
@@ -66,7 +67,7 @@ public sealed unsafe class Int8KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void MatVecInt4_AnyGroups_IsWithinItsSummationBound(string set) => ForEachShape((groupSize, groups, random) =>
     {
-        const int Rows = 3;
+        const int Rows = 7; // four together, and three that are left over
         if (groupSize % 2 != 0)
             return;
         var n = groups * groupSize;
@@ -90,36 +91,32 @@ public sealed unsafe class Int8KernelTests
             return;
         var n = groups * groupSize;
         var codes = PinnedArray.Of(n / 2, _ => (byte)random.Next(256));
-        var to = PinnedArray.Of<sbyte>(n);
+        var to = PinnedArray.Of<byte>(n);
         Of(set).UnpackInt4(codes.Pointer(), to.Pointer(), n, groupSize);
         for (var i = 0; i < n; i++)
-            Assert.Equal(Weight(codes, i, groupSize), to[i]);
+            Assert.Equal(Weight(codes, i, groupSize) + Int4Groups.Offset, to[i]);
     });
 
     [Theory, MemberData(nameof(Sets))]
-    public void MatMulInt8_AnyGroups_IsWithinItsSummationBound(string set) => ForEachShape((groupSize, groups, random) =>
+    public void MatMulInt8_AnyGroups_IsWithinItsSummationBound(string set) => ForEachTile((x, tile, rows, scales, random) =>
     {
-        if (groupSize % 4 != 0)
-            return;
-        const int Rows = 6;
-        const int Tile = KernelSet.Tile;
-        var n = groups * groupSize;
-        var values = PinnedArray.Of(n * Tile, i => i % Tile == 5 ? 0f : random.NextSingle() - 0.5f);
-        var (q, tileScales, sums) = (PinnedArray.Of<sbyte>(n * Tile), PinnedArray.Of<float>(groups * Tile), PinnedArray.Of<int>(groups * Tile));
-        var tile = new Int8Tile(q.Pointer(), tileScales.Pointer(), sums.Pointer(), n, groupSize);
-        Of(set).QuantizeTile(values.Pointer(), tile);
-        var w = PinnedArray.Of(Rows * n, _ => (sbyte)random.Next(-128, 128));
-        var scales = PinnedArray.Of(Rows * groups, _ => random.NextSingle());
-        var output = PinnedArray.Of<float>(Rows * Tile);
-        Of(set).MatMulInt8(w.Pointer(), scales.Pointer(), tile, output.Pointer(), Rows);
-        for (var t = 0; t < Tile; t++)
-        {
-            var x = new Quantized(n, groupSize);
-            Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), x.Vector);
-            for (var row = 0; row < Rows; row++)
-                AssertDot(x, i => w[row * n + i], group => scales[row * groups + group], bias: 128, output[row * Tile + t]);
-        }
-    });
+        var w = PinnedArray.Of(rows * tile.Length, _ => (sbyte)random.Next(-128, 128));
+        var output = PinnedArray.Of<float>(rows * Tile);
+        Of(set).MatMulInt8(w.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
+        for (var i = 0; i < output.Length; i++)
+            AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c], group => scales[i / Tile * tile.Groups + group], bias: 128, output[i]);
+    }, set);
+
+    [Theory, MemberData(nameof(Sets))]
+    public void MatMulInt4_AnyGroups_IsWithinItsSummationBound(string set) => ForEachTile((x, tile, rows, scales, random) =>
+    {
+        // The largest codes in one row: an int16 must hold their sums.
+        var w = PinnedArray.Of(rows * tile.Length, i => (byte)(i < tile.Length ? 15 : random.Next(16)));
+        var output = PinnedArray.Of<float>(rows * Tile);
+        Of(set).MatMulInt4(w.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
+        for (var i = 0; i < output.Length; i++)
+            AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c] - Int4Groups.Offset, group => scales[i / Tile * tile.Groups + group], bias: 8, output[i]);
+    }, set);
 
     [Theory, MemberData(nameof(Sets))]
     public void Quantize_RandomGroups_GivesTheSameBits(string set)
@@ -176,6 +173,27 @@ public sealed unsafe class Int8KernelTests
             foreach (var groups in new[] { 1, 2, 3, 7, 8, 9, 19 })
                 test(groupSize, groups, new Random(groups * groupSize));
     }
+
+    /// <summary>Tiles of every shape, quantised by a set, with each token's values, the weights' rows and their scales.</summary>
+    private static void ForEachTile(Action<Quantized[], Int8Tile, int, float[], Random> test, string set) => ForEachShape((groupSize, groups, random) =>
+    {
+        if (groupSize % 4 != 0)
+            return;
+        const int Rows = 6;
+        var n = groups * groupSize;
+        // A token of zeros, one of ones, and random ones.
+        var values = PinnedArray.Of(n * Tile, i => i % Tile == 5 ? 0f : i % Tile == 6 ? 1f : random.NextSingle() - 0.5f);
+        var (q, tileScales, sums) = (PinnedArray.Of<sbyte>(n * Tile), PinnedArray.Of<float>(groups * Tile), PinnedArray.Of<int>(groups * Tile));
+        var tile = new Int8Tile(q.Pointer(), tileScales.Pointer(), sums.Pointer(), n, groupSize);
+        Of(set).QuantizeTile(values.Pointer(), tile);
+        var tokens = new Quantized[Tile];
+        for (var t = 0; t < Tile; t++)
+        {
+            tokens[t] = new Quantized(n, groupSize);
+            Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), tokens[t].Vector);
+        }
+        test(tokens, tile, Rows, PinnedArray.Of(Rows * groups, _ => random.NextSingle()), random);
+    });
 
     private static int Weight(byte[] codes, int index, int groupSize) =>
         Int4Groups.Value(codes.Pointer() + index / groupSize * (groupSize / 2), index % groupSize, groupSize);

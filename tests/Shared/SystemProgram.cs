@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace LlamaFullstack.Tests;
 
-/// <summary>A program of the system that results are compared with, such as Debian's sentencepiece; never needed to build or to run.</summary>
+/// <summary>A program of the system that results are compared with, such as Debian's sentencepiece, or starts ours, such as MPICH's mpirun; never needed to build or to run.</summary>
 internal static class SystemProgram
 {
     /// <summary>Runs a program; skips the calling test with the reason where the system has no such program.</summary>
@@ -25,7 +25,7 @@ internal static class SystemProgram
         }
         catch (System.ComponentModel.Win32Exception)
         {
-            Assert.Skip($"{name} is not installed (Debian and Ubuntu: apt-get install sentencepiece)");
+            Assert.Skip($"{name} is not installed (.ci/run names the package of Debian and Ubuntu that has it)");
             throw;
         }
     }

@@ -200,6 +200,16 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void Run_LossFarAboveGuessing_StopsWithTheFigures()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder) with { MaxIters = 400, LearningRate = 30, WarmupIters = 0, DecayLr = false, EvalInterval = 1000 };
+        using var trainer = new Trainer(config);
+        var error = Assert.Throws<InvalidDataException>(() => trainer.Run());
+        Assert.Matches(@"^update \d+: the mean loss of late is \d+\.\d\d, where guessing gives 3\.47: training has diverged\. Lower --learning_rate", error.Message);
+    }
+
+    [Fact]
     public void Save_ThatCannotBeFinished_KeepsTheCheckpointBefore()
     {
         using var folder = new TempFolder();

@@ -36,21 +36,22 @@ internal static class ExportCommand
             "ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, a GGUF file, or a folder of Hugging Face's or Meta's. [default: the checkpoint in out]");
         var metaLlama = Options.CreateWithoutDefault<string?>("--meta_llama", "The same for a folder of Meta's: params.json, consolidated.00.pth, consolidated.01.pth, …");
         var huggingFace = Options.CreateWithoutDefault<string?>("--hf", "The same for a folder of Hugging Face's: config.json, and model.safetensors or pytorch_model.bin, whole or in shards.");
+        var gguf = Options.CreateWithoutDefault<string?>("--gguf", "The same for a GGUF file.");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
             "Versions 2 and 3: weights that share one scale. [default: the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim]");
         var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
         var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0; a .pt and version -1: fp32 or fp16. [default: fp32]");
-        var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "A GGUF file's tokenizer. [default: the source's own, tokenizer.bin beside it, else in this folder]", "-z");
+        var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "The model's tokenizer, to go into a GGUF file or a folder of Hugging Face's, or to lie beside a model file as tokenizer.bin. [default: the one that lies with the source]", "-z");
         var json = new Option<bool>("--json") { Description = "Print what was written, and the error of each tensor that is not float32, as JSON." };
 
-        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, metaLlama, huggingFace, groupSize, maxSeqLen, dtype, tokenizer, json };
+        var command = new Command("export", "Write a model file from a checkpoint.") { target, version, checkpoint, metaLlama, huggingFace, gguf, groupSize, maxSeqLen, dtype, tokenizer, json };
         command.SetAction((parsed, cancellation) =>
         {
-            ModelSource Open() => OpenSource(PathOf(parsed.GetValue(checkpoint), parsed.GetValue(metaLlama), parsed.GetValue(huggingFace)), parsed.GetValue(maxSeqLen));
+            ModelSource Open() => OpenSource(PathOf(parsed.GetValue(checkpoint), parsed.GetValue(metaLlama), parsed.GetValue(huggingFace), parsed.GetValue(gguf)), parsed.GetValue(maxSeqLen));
             var path = parsed.GetValue(target);
             var (isGguf, isCheckpoint) = (Path.GetExtension(path) == GgufExtension, Path.GetExtension(path) == CheckpointExtension);
             var isFolder = !isGguf && !isCheckpoint && parsed.GetValue(version) == ModelExport.HuggingFaceVersion;
-            Option[] foreign = isGguf ? [version, groupSize] : isCheckpoint ? [version, groupSize, tokenizer] : isFolder ? [groupSize, tokenizer] : [dtype, tokenizer];
+            Option[] foreign = isGguf ? [version, groupSize] : isCheckpoint ? [version, groupSize, tokenizer] : isFolder ? [groupSize] : [dtype];
             foreach (var option in foreign)
                 if (parsed.GetResult(option) is { Implicit: false })
                     throw new UsageException(option == tokenizer || option == dtype
@@ -58,7 +59,7 @@ internal static class ExportCommand
                         : $"{option.Name}: not of such a target, whose weights --dtype chooses.");
             var report = isGguf
                 ? WriteGguf(Open, path!, parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation)
-                : Write(Open, path, isCheckpoint ? ModelExport.CheckpointPtVersion : parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(dtype), cancellation);
+                : Write(Open, path, isCheckpoint ? ModelExport.CheckpointPtVersion : parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation);
             if (parsed.GetValue(json))
                 Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
             else
@@ -68,14 +69,16 @@ internal static class ExportCommand
         return command;
     }
 
-    private static string? PathOf(string? checkpoint, string? metaLlama, string? huggingFace)
+    private static string? PathOf(string? checkpoint, string? metaLlama, string? huggingFace, string? gguf)
     {
-        string?[] named = [checkpoint, metaLlama, huggingFace];
+        string?[] named = [checkpoint, metaLlama, huggingFace, gguf];
         if (named.Count(path => path is not null) > 1)
-            throw new UsageException("--checkpoint, --meta_llama and --hf each name the model to export: give one of them.");
+            throw new UsageException("--checkpoint, --meta_llama, --hf and --gguf each name the model to export: give one of them.");
         foreach (var (option, folder, file) in (ReadOnlySpan<(string, string?, string)>)[("--meta_llama", metaLlama, "params.json"), ("--hf", huggingFace, "config.json")])
             if (folder is not null && !File.Exists(Path.Combine(folder, file)))
                 throw new FileNotFoundException($"{option} {folder}: no {file} in such a folder.");
+        if (gguf is not null && File.Exists(gguf) && !GgufFile.Recognises(gguf))
+            throw new InvalidDataException($"--gguf {gguf}: not a GGUF file.");
         return named.FirstOrDefault(path => path is not null);
     }
 
@@ -85,7 +88,7 @@ internal static class ExportCommand
         return maxSeqLen is { } context ? ModelSource.Open(checkpoint, context) : ModelSource.Open(checkpoint);
     }
 
-    private static ExportReport Write(Func<ModelSource> open, string? target, int version, int? groupSize, string? dtype, CancellationToken cancellation)
+    private static ExportReport Write(Func<ModelSource> open, string? target, int version, int? groupSize, string? dtype, string? tokenizer, CancellationToken cancellation)
     {
         if (version is not (ModelExport.CheckpointPtVersion or ModelExport.HuggingFaceVersion or 0 or 1 or 2 or 3))
             throw new UsageException($"--version {version}: expected 0, 1, 2, 3 or -1.");
@@ -96,8 +99,40 @@ internal static class ExportCommand
 
         target ??= Path.Combine(Folder, ModelExport.DefaultTargetName(version));
         using var source = open();
-        using var bar = new ProgressBar($"export {target}");
-        return ModelExport.Write(source, target, version, groupSize, dtype == "fp16" ? NumberType.Float16 : NumberType.Float32, Progress(bar), cancellation);
+        var own = version == ModelExport.CheckpointPtVersion ? null : FindTokenizer(tokenizer, source);
+        ExportReport report;
+        using (var bar = new ProgressBar($"export {target}"))
+            report = ModelExport.Write(source, target, version, groupSize, dtype == "fp16" ? NumberType.Float16 : NumberType.Float32, own, Progress(bar), cancellation);
+        return version == ModelExport.HuggingFaceVersion || own is null ? report : report with { Tokenizer = WriteBeside(own, target) };
+    }
+
+    // A model without its tokenizer is still a model: what is wrong with one that was not named is told, and no reason to stop.
+    private static ModelTokenizer? FindTokenizer(string? named, ModelSource source)
+    {
+        if (named is not null)
+            return ModelTokenizer.Of(named, source);
+        try
+        {
+            return ModelTokenizer.FindOf(source);
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException)
+        {
+            ExitCode.Say($"no tokenizer is written: {e.Message}");
+            return null;
+        }
+    }
+
+    private static string? WriteBeside(ModelTokenizer tokenizer, string target)
+    {
+        try
+        {
+            return tokenizer.WriteBeside(target);
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException)
+        {
+            ExitCode.Say(e.Message);
+            return null;
+        }
     }
 
     private static ExportReport WriteGguf(Func<ModelSource> open, string target, string? dtype, string? tokenizer, CancellationToken cancellation)
@@ -105,7 +140,7 @@ internal static class ExportCommand
         var type = dtype is null ? GgufType.F32 : GgufTypes.GetValueOrDefault(dtype)
             ?? throw new UsageException($"--dtype {dtype}: expected {string.Join(", ", GgufTypes.Keys)}.");
         using var source = open();
-        var vocabulary = TokenizerFile.Read(tokenizer, source.Path, source.Tensors.Config.VocabSize);
+        var vocabulary = ModelTokenizer.Of(tokenizer, source).Vocabulary;
         using var bar = new ProgressBar($"export {target}");
         return ModelExport.WriteGguf(source, target, type, vocabulary, Progress(bar), cancellation);
     }
@@ -128,5 +163,7 @@ internal static class ExportCommand
             : $"version {report.Version}, {(report.Version == 2 ? "int8" : "4 bits")} in groups of {report.GroupSize}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"wrote {report.Target}: {kind}, {report.Bytes:N0} bytes, from {report.Source} ({report.Format})"));
+        if (report.Tokenizer is not null)
+            Console.WriteLine($"wrote {report.Tokenizer}: its tokenizer");
     }
 }

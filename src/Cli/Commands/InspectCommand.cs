@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data.Tokens;
 using LlamaFullstack.Export;
 
 namespace LlamaFullstack.Cli.Commands;
@@ -11,7 +12,7 @@ internal static class InspectCommand
 {
     public static Command Create()
     {
-        var file = new Argument<string>("file") { Description = "Model file, checkpoint, GGUF file, folder of Hugging Face's, or tokenizer." };
+        var file = new Argument<string>("file") { Description = "Model file, checkpoint, GGUF file, folder of Hugging Face's or Meta's, tokenizer, or shard of tokens." };
         var json = new Option<bool>("--json") { Description = "Print it as JSON." };
         var command = new Command("inspect", "Show what a file holds: configuration, tensors, checksum; and what is wrong with it.") { file, json };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(file)!, parsed.GetValue(json), cancellation)));
@@ -22,7 +23,7 @@ internal static class InspectCommand
     {
         Inspection found;
         using (var bar = new ProgressBar($"inspect {path}"))
-            found = Inspection.Of(path, new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
+            found = TokenShardSummary.Recognises(path) ? OfShard(path, cancellation) : Inspection.Of(path, new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
         if (asJson)
             Console.WriteLine(JsonSerializer.Serialize(found, ExportJsonContext.Default.Inspection));
         else
@@ -30,6 +31,22 @@ internal static class InspectCommand
         foreach (var problem in asJson ? [] : found.Problems)
             Console.Error.WriteLine(problem);
         return found.Problems.Count == 0 ? 0 : 1;
+    }
+
+    // Tokens are no model: what Data says of them, in the words of an inspection.
+    private static Inspection OfShard(string path, CancellationToken cancellation)
+    {
+        var shard = TokenShardSummary.Of(path, cancellation);
+        var metadata = new Dictionary<string, string>
+        {
+            ["tokens"] = $"{shard.Tokens}",
+            ["bytes a token"] = $"{shard.TokenSize}",
+            ["stories"] = $"{shard.Stories}",
+            ["largest token"] = $"{shard.LargestId}",
+        };
+        if (shard.VocabSize is { } vocabSize)
+            metadata.Add("vocab_size", $"{vocabSize}");
+        return Inspection.OfFile(path, "shard of tokens", metadata, shard.Problems);
     }
 
     private static void Print(Inspection found)

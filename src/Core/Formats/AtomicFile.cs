@@ -14,8 +14,9 @@ public static class AtomicFile
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         if (folder == "/dev")
             throw new IOException($"{path}: is a device, and would be replaced by a file. Name a file in a folder.");
-        if (File.Exists(folder))
-            throw new IOException($"{folder}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
+        for (var above = folder; above is not null; above = Path.GetDirectoryName(above))
+            if (File.Exists(above))
+                throw new IOException($"{above}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
         var temporary = path + ".tmp";
         // Opened outside the try: where another process is writing the same file, this fails, and its temporary file is not ours to delete.
         var file = Create(folder, temporary, path);

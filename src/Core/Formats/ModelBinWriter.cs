@@ -102,25 +102,34 @@ public static class ModelBinWriter
         var buffer = ArrayPool<byte>.Shared.Rent(codesLength + scalesLength);
         var codes = buffer.AsSpan(0, codesLength);
         var scales = buffer.AsSpan(codesLength, scalesLength);
-        var error = (section.Type == WeightType.Int8 ? QuantizeInt8(values, section.GroupSize, codes, scales) : QuantizeInt4(values, section.GroupSize, codes, scales))
-            ?? throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number" +
+        var back = ArrayPool<float>.Shared.Rent(values.Length);
+        if (!TryQuantize(values, section, codes, scales, back.AsSpan(0, values.Length)))
+            throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number" +
                 (section.Type == WeightType.Int8 ? ", which int8 cannot hold." : ", or above 500,000, which 4 bits cannot hold."));
         RandomAccess.Write(file, codes, section.Offset + section.CodeBytes(start));
         RandomAccess.Write(file, scales, section.ScalesOffset + section.ScaleBytes(start));
+        var error = Difference.Of(values, back.AsSpan(0, values.Length));
         ArrayPool<byte>.Shared.Return(buffer);
+        ArrayPool<float>.Shared.Return(back);
         return error;
     }
 
-    private static (float Max, double Sum)? QuantizeInt8(ReadOnlySpan<float> values, int groupSize, Span<byte> codes, Span<byte> scaleBytes)
+    // Also what the integers stand for.
+    private static bool TryQuantize(ReadOnlySpan<float> values, ModelBinSection section, Span<byte> codes, Span<byte> scales, Span<float> back)
     {
-        var quantized = MemoryMarshal.Cast<byte, sbyte>(codes);
-        var scales = MemoryMarshal.Cast<byte, float>(scaleBytes);
-        return Int8Groups.TryQuantize(values, groupSize, quantized, scales) ? Int8Groups.Error(values, quantized, scales, groupSize) : null;
-    }
-
-    private static (float Max, double Sum)? QuantizeInt4(ReadOnlySpan<float> values, int groupSize, Span<byte> codes, Span<byte> scaleBytes)
-    {
-        var scales = MemoryMarshal.Cast<byte, Half>(scaleBytes);
-        return Int4Groups.TryQuantize(values, groupSize, codes, scales) ? Int4Groups.Error(values, codes, scales, groupSize) : null;
+        if (section.Type == WeightType.Int8)
+        {
+            var quantized = MemoryMarshal.Cast<byte, sbyte>(codes);
+            var floats = MemoryMarshal.Cast<byte, float>(scales);
+            if (!Int8Groups.TryQuantize(values, section.GroupSize, quantized, floats))
+                return false;
+            Int8Groups.Dequantize(quantized, floats, section.GroupSize, back);
+            return true;
+        }
+        var halves = MemoryMarshal.Cast<byte, Half>(scales);
+        if (!Int4Groups.TryQuantize(values, section.GroupSize, codes, halves))
+            return false;
+        Int4Groups.Dequantize(codes, halves, section.GroupSize, back);
+        return true;
     }
 }

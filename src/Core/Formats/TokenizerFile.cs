@@ -17,10 +17,18 @@ public static class TokenizerFile
     public static Vocabulary Read(string? named, string modelPath, int vocabSize)
     {
         var path = string.IsNullOrEmpty(named) ? Find(modelPath) : named;
-        var vocabulary = Read(path);
-        return vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
-            $"{path}: has {vocabulary.Count:N0} tokens, but {modelPath} was trained with {vocabSize:N0}. Name the model's own tokenizer with -z.");
+        return Fitting(path, Read(path), modelPath, vocabSize);
     }
+
+    /// <summary>The same vocabulary, once it is known to have as many pieces as a model knows.</summary>
+    /// <param name="path">Where it came from, for the message.</param>
+    /// <param name="vocabulary">The vocabulary.</param>
+    /// <param name="modelPath">The model, for the message.</param>
+    /// <param name="vocabSize">The number of tokens that the model knows.</param>
+    /// <exception cref="InvalidDataException">It belongs to another model.</exception>
+    public static Vocabulary Fitting(string path, Vocabulary vocabulary, string modelPath, int vocabSize) =>
+        vocabulary.Count == vocabSize ? vocabulary : throw new InvalidDataException(
+            $"{path}: has {vocabulary.Count:N0} tokens, but {modelPath} was trained with {vocabSize:N0}. Name the model's own tokenizer with -z.");
 
     /// <summary>Reads a tokenizer.bin, a sentencepiece model (by its name, .model) or the tokenizer of a GGUF file (by its content).</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
@@ -34,11 +42,8 @@ public static class TokenizerFile
     {
         if (GgufFile.Recognises(modelPath))
             return modelPath;
-        var folder = Directory.Exists(modelPath) ? modelPath : Path.GetDirectoryName(modelPath) ?? "";
-        var beside = Path.Combine(folder, DefaultName);
-        var ofHuggingFace = Path.Combine(folder, "tokenizer.model");
+        var beside = Path.Combine(Path.GetDirectoryName(modelPath) ?? "", DefaultName);
         return File.Exists(beside) ? beside
-            : Directory.Exists(modelPath) && File.Exists(ofHuggingFace) ? ofHuggingFace
             : File.Exists(DefaultName) ? DefaultName
             : throw new FileNotFoundException($"{modelPath}: no {DefaultName} beside it, nor in this folder. Name the model's tokenizer with -z.");
     }

@@ -62,22 +62,6 @@ public static class Int4Groups
     public static unsafe int Value(byte* group, int index, int groupSize) =>
         index < groupSize / 2 ? (group[index] & 15) - Offset : (group[index - groupSize / 2] >> 4) - Offset;
 
-    /// <summary>Largest and summed |w − (code − 8) · scale|.</summary>
-    public static (float Max, double Sum) Error(ReadOnlySpan<float> values, ReadOnlySpan<byte> codes, ReadOnlySpan<Half> scales, int groupSize)
-    {
-        Span<float> back = groupSize <= MaxGroupOnStack ? stackalloc float[groupSize] : new float[groupSize];
-        var max = 0f;
-        var sum = 0.0;
-        for (var group = 0; group < scales.Length; group++)
-        {
-            Dequantize(codes.Slice(group * groupSize / 2, groupSize / 2), (float)scales[group], back);
-            var (groupMax, groupSum) = Difference.Of(values.Slice(group * groupSize, groupSize), back);
-            max = Math.Max(max, groupMax);
-            sum += groupSum;
-        }
-        return (max, sum);
-    }
-
     /// <summary>One group's w = (code − 8) · scale.</summary>
     internal static void Dequantize(ReadOnlySpan<byte> codes, float scale, Span<float> w)
     {

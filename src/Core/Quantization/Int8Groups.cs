@@ -46,22 +46,6 @@ public static class Int8Groups
             Dequantize(quantized.Slice(group * groupSize, groupSize), scales[group], values.Slice(group * groupSize, groupSize));
     }
 
-    /// <summary>Largest and summed |w - q · scale|.</summary>
-    public static (float Max, double Sum) Error(ReadOnlySpan<float> values, ReadOnlySpan<sbyte> quantized, ReadOnlySpan<float> scales, int groupSize)
-    {
-        var max = 0f;
-        var sum = 0.0;
-        Span<float> back = groupSize <= 1024 ? stackalloc float[groupSize] : new float[groupSize];
-        for (var group = 0; group < scales.Length; group++)
-        {
-            Dequantize(quantized.Slice(group * groupSize, groupSize), scales[group], back);
-            var (groupMax, groupSum) = Difference.Of(values.Slice(group * groupSize, groupSize), back);
-            max = Math.Max(max, groupMax);
-            sum += groupSum;
-        }
-        return (max, sum);
-    }
-
     /// <summary>One group's w = q · scale.</summary>
     internal static void Dequantize(ReadOnlySpan<sbyte> q, float scale, Span<float> w)
     {
@@ -97,6 +81,6 @@ public static class Int8Groups
     private static Vector256<int> Round(ReadOnlySpan<float> w, float scale)
     {
         var rounded = Vector256.Round(Vector256.Create(w) / scale, MidpointRounding.ToEven);
-        return Vector256.ConvertToInt32Native(Vector256.Max(Vector256.Min(rounded, Vector256.Create(MaxMagnitude)), Vector256.Create(-MaxMagnitude)));
+        return Vector256.ConvertToInt32Native(Vector256.MaxNative(Vector256.MinNative(rounded, Vector256.Create(MaxMagnitude)), Vector256.Create(-MaxMagnitude)));
     }
 }

@@ -52,6 +52,24 @@ public static class Q4Blocks
         return true;
     }
 
+    /// <summary>Parts blocks into the codes and the scales that <see cref="Int4Groups"/> has: the same bytes, in groups of 32.</summary>
+    /// <param name="blocks">Whole blocks.</param>
+    /// <param name="codes">16 bytes for each block.</param>
+    /// <param name="scales">One for each block.</param>
+    /// <returns>False if a scale is not a finite number; the outputs are then meaningless.</returns>
+    public static bool TrySplit(ReadOnlySpan<byte> blocks, Span<byte> codes, Span<Half> scales)
+    {
+        for (var block = 0; block < scales.Length; block++)
+        {
+            var bytes = blocks.Slice(block * Bytes, Bytes);
+            scales[block] = BinaryPrimitives.ReadHalfLittleEndian(bytes);
+            if (!Half.IsFinite(scales[block]))
+                return false;
+            bytes[ScaleBytes..].CopyTo(codes[(block * Pairs)..]);
+        }
+        return true;
+    }
+
     private static void Round(ReadOnlySpan<float> values, float inverse, Span<byte> pairs)
     {
         var lanes = Vector256<float>.Count;

@@ -84,6 +84,6 @@ public static class Q8Blocks
         const float BelowHalf = 0.49999997f;
         var quotient = Vector256.Create(values) * inverse;
         var magnitude = Vector256.Truncate(Vector256.Abs(quotient) + Vector256.Create(BelowHalf));
-        return Vector256.ConvertToInt32Native(Vector256.CopySign(Vector256.Min(magnitude, Vector256.Create(MaxMagnitude)), quotient));
+        return Vector256.ConvertToInt32Native(Vector256.CopySign(Vector256.MinNative(magnitude, Vector256.Create(MaxMagnitude)), quotient));
     }
 }

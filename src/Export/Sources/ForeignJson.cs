@@ -47,6 +47,18 @@ internal sealed class ForeignJson
         { } other => throw Bad($"{name} {PlainText.Quote(other.ToString())} is not an object"),
     };
 
+    /// <summary>The elements of a field that is an array; none where there is none, or it is null.</summary>
+    public IEnumerable<JsonElement> Elements(string name) => Find(name) switch
+    {
+        null => [],
+        { ValueKind: JsonValueKind.Array } array => array.EnumerateArray(),
+        _ => throw Bad($"{name} is not an array"),
+    };
+
+    /// <summary>Those elements as objects.</summary>
+    public IEnumerable<ForeignJson> Objects(string name) =>
+        Elements(name).Select(element => element.ValueKind == JsonValueKind.Object ? new ForeignJson(_path, element) : throw Bad($"{name} holds what is not an object"));
+
     /// <summary>A field as text, whatever it is.</summary>
     public string Text(string name, string missing = "") => Find(name)?.ToString() ?? missing;
 

@@ -6,13 +6,14 @@ using LlamaFullstack.Export.Sources;
 
 namespace LlamaFullstack.Export.Targets;
 
-/// <summary>Writes a folder that Hugging Face's transformers loads: config.json, generation_config.json and the weights as safetensors.</summary>
+/// <summary>Writes a folder that Hugging Face's transformers loads: config.json, generation_config.json, the weights as safetensors, and the tokenizer.</summary>
 public static class HuggingFaceWriter
 {
     /// <summary>Bytes of a shard that transformers does not exceed, too, unless one tensor is larger.</summary>
     public const long DefaultShardLength = 5_000_000_000;
 
     private const string WeightsName = "model.safetensors";
+    private const string TokenizerName = "tokenizer.model";
     private const string IndexName = WeightsName + ".index.json";
 
     // transformers refuses a file that does not say which library its tensors are for.
@@ -22,13 +23,14 @@ public static class HuggingFaceWriter
     /// <param name="folder">The folder; created where it is missing.</param>
     /// <param name="source">The weights.</param>
     /// <param name="type">Float32 or Float16.</param>
+    /// <param name="tokenizer">The model's tokenizer; null to write none.</param>
     /// <param name="shardLength">Bytes of tensors in one file before the next is begun.</param>
     /// <param name="progress">Told of each tensor once it is written.</param>
     /// <param name="cancellation">Stops between two tensors.</param>
     /// <returns>Bytes of all tensors.</returns>
     /// <exception cref="IOException">A file cannot be written.</exception>
     /// <exception cref="InvalidDataException">The source is damaged, or a weight does not fit float16.</exception>
-    public static long Write(string folder, ITensorSource source, NumberType type = NumberType.Float32, long shardLength = DefaultShardLength,
+    public static long Write(string folder, ITensorSource source, NumberType type = NumberType.Float32, SentencePieceModel? tokenizer = null, long shardLength = DefaultShardLength,
         IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
     {
         var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
@@ -61,6 +63,8 @@ public static class HuggingFaceWriter
         }
         WriteJson(Path.Combine(folder, HuggingFaceFolder.ConfigName), json => WriteConfig(json, source, type));
         WriteJson(Path.Combine(folder, "generation_config.json"), WriteMarks);
+        if (tokenizer is not null)
+            WriteTokenizer(folder, tokenizer, source.Config);
         return length;
     }
 
@@ -120,6 +124,31 @@ public static class HuggingFaceWriter
         json.WriteBoolean("mlp_bias", false);
         json.WriteString("torch_dtype", type == NumberType.Float16 ? "float16" : "float32");
         WriteMarks(json);
+    }
+
+    // What LlamaTokenizer of transformers reads: the pieces, how they are used, and the marks by their names.
+    private static void WriteTokenizer(string folder, SentencePieceModel tokenizer, LlamaConfig config)
+    {
+        tokenizer.Write(Path.Combine(folder, TokenizerName));
+        WriteJson(Path.Combine(folder, "special_tokens_map.json"), json => WriteMarkTexts(json, tokenizer));
+        WriteJson(Path.Combine(folder, "tokenizer_config.json"), json =>
+        {
+            json.WriteString("tokenizer_class", "LlamaTokenizer");
+            json.WriteBoolean("add_bos_token", true);
+            json.WriteBoolean("add_eos_token", false);
+            json.WriteBoolean("add_prefix_space", tokenizer.Vocabulary.AddDummyPrefix);
+            json.WriteBoolean("clean_up_tokenization_spaces", false);
+            json.WriteBoolean("legacy", false);
+            json.WriteNumber("model_max_length", config.MaxSeqLen);
+            WriteMarkTexts(json, tokenizer);
+        });
+    }
+
+    private static void WriteMarkTexts(Utf8JsonWriter json, SentencePieceModel tokenizer)
+    {
+        json.WriteString("bos_token", tokenizer.Vocabulary.Pieces[Core.Tokenization.Vocabulary.Bos].Text.Span);
+        json.WriteString("eos_token", tokenizer.Vocabulary.Pieces[Core.Tokenization.Vocabulary.Eos].Text.Span);
+        json.WriteString("unk_token", tokenizer.Vocabulary.Pieces[Core.Tokenization.Vocabulary.Unk].Text.Span);
     }
 
     private static void WriteMarks(Utf8JsonWriter json)

@@ -50,10 +50,18 @@ internal abstract unsafe class IntegerKernels
     /// <remarks>Cost: rows · features · Tile multiply-adds, which is what bounds it.</remarks>
     public abstract void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows);
 
-    /// <summary>to[i] = code − 8, in the order of the weights.</summary>
+    /// <summary><see cref="MatMulInt8"/> with 4-bit weights that have been unpacked: w[r][i] = code − 8.</summary>
+    /// <param name="w">Row-major codes, a byte each, from <see cref="UnpackInt4"/>, (rows, features).</param>
+    /// <param name="wScales">(rows, features / group size); any alignment.</param>
+    /// <param name="x">Quantised activations of a tile.</param>
+    /// <param name="output">(rows, Tile).</param>
+    /// <param name="rows">Output features.</param>
+    public abstract void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows);
+
+    /// <summary>to[i] = code, in the order of the weights.</summary>
     /// <param name="codes">Whole groups, n / 2 bytes.</param>
     /// <param name="to">(n).</param>
     /// <param name="n">Weights.</param>
     /// <param name="groupSize">Weights in a group.</param>
-    public abstract void UnpackInt4(byte* codes, sbyte* to, int n, int groupSize);
+    public abstract void UnpackInt4(byte* codes, byte* to, int n, int groupSize);
 }

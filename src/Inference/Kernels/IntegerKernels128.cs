@@ -69,8 +69,32 @@ internal sealed unsafe class IntegerKernels128(IntegerKernels narrow) : IntegerK
         }
     }
 
+    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+        MatMul(w, offset: 0, wScales, x, output, rows);
+
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+        MatMul((sbyte*)w, Int4Groups.Offset, wScales, x, output, rows);
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize)
+    {
+        if (groupSize != 2 * Bytes.Count)
+        {
+            narrow.UnpackInt4(codes, to, n, groupSize);
+            return;
+        }
+        var nibble = Vector128.Create((byte)0x0f);
+        for (var i = 0; i < n; i += groupSize, codes += Bytes.Count)
+        {
+            var both = Vector128.Load(codes);
+            (both & nibble).Store(to + i);
+            (both >>> 4).Store(to + i + Bytes.Count);
+        }
+    }
+
+    /// <summary>Products with w − offset.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MatMul(sbyte* w, int offset, float* wScales, Int8Tile x, float* output, int rows)
     {
         for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups, output += Tile)
         {
@@ -79,7 +103,8 @@ internal sealed unsafe class IntegerKernels128(IntegerKernels narrow) : IntegerK
                 var (sum0, sum1) = (Floats.Zero, Floats.Zero);
                 for (var group = 0; group < x.Groups; group++)
                 {
-                    var (dot0, dot1) = (Ints.Zero, Ints.Zero);
+                    var sums = x.Sums + group * Tile + lane;
+                    var (dot0, dot1) = (Vector128.Load(sums) * -offset, Vector128.Load(sums + Ints.Count) * -offset);
                     for (var i = group * x.GroupSize; i < (group + 1) * x.GroupSize; i += 4)
                     {
                         var four = Vector128.Create(Unsafe.ReadUnaligned<int>(w + i)).AsSByte();
@@ -94,23 +119,6 @@ internal sealed unsafe class IntegerKernels128(IntegerKernels narrow) : IntegerK
                 sum0.Store(output + lane);
                 sum1.Store(output + lane + Floats.Count);
             }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void UnpackInt4(byte* codes, sbyte* to, int n, int groupSize)
-    {
-        if (groupSize != 2 * Bytes.Count)
-        {
-            narrow.UnpackInt4(codes, to, n, groupSize);
-            return;
-        }
-        var (nibble, offset) = (Vector128.Create((byte)0x0f), Vector128.Create((byte)Int4Groups.Offset));
-        for (var i = 0; i < n; i += groupSize, codes += Bytes.Count)
-        {
-            var both = Vector128.Load(codes);
-            ((both & nibble) - offset).AsSByte().Store(to + i);
-            ((both >>> 4) - offset).AsSByte().Store(to + i + Bytes.Count);
         }
     }
 

@@ -11,7 +11,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <typeparam name="TProducts">How this processor multiplies bytes.</typeparam>
 /// <param name="narrow">The set for groups that are not whole registers.</param>
 /// <remarks>.NET 10 has no 512-bit form of the int8 dot product, and its 256-bit form already outruns memory.</remarks>
-internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : IntegerKernels
+internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : IntegerKernels
     where TProducts : struct, IByteProducts
 {
     private const int Bytes = 32;
@@ -97,7 +97,6 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
     {
         if (x.GroupSize % Bytes != 0)
@@ -105,8 +104,20 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
             narrow.MatVecInt8(w, wScales, x, output, rows);
             return;
         }
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-            output[row] = DotInt8(w, wScales, x);
+        var fours = rows / 4 * 4;
+        switch (x.GroupSize)
+        {
+            case 32:
+                Int8Rows256<TProducts, GroupsOf32>.FourByFour(w, wScales, x, output, fours);
+                Int8Rows256<TProducts, GroupsOf32>.OneByOne(w + (long)fours * x.Length, wScales + (long)fours * x.Groups, x, output + fours, rows - fours);
+                break;
+            case 64:
+                Int8Rows256<TProducts, GroupsOf64>.OneByOne(w, wScales, x, output, rows);
+                break;
+            default:
+                Int8Rows256<TProducts, GroupsOfAnySize>.OneByOne(w, wScales, x, output, rows);
+                break;
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -121,19 +132,13 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
             output[row] = DotInt4(w, wScales, x);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows)
-    {
-        var row = 0;
-        for (; row <= rows - 4; row += 4, w += 4 * x.Length, wScales += 4 * x.Groups)
-            for (var lane = 0; lane < Tile; lane += 2 * Ints.Count)
-                FourRows(w, wScales, x, output + row * Tile + lane, lane);
-        for (; row < rows; row++, w += x.Length, wScales += x.Groups)
-            for (var lane = 0; lane < Tile; lane += Ints.Count)
-                OneRow(w, wScales, x, output + row * Tile + lane, lane);
-    }
+    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+        TileProducts256<TProducts>.MatMul(w, wScales, x, output, rows);
 
-    public override void UnpackInt4(byte* codes, sbyte* to, int n, int groupSize) => narrow.UnpackInt4(codes, to, n, groupSize);
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+        TileProducts256<CodeProducts<TProducts>>.MatMul((sbyte*)w, wScales, x, output, rows);
+
+    public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize) => narrow.UnpackInt4(codes, to, n, groupSize);
 
     // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -144,42 +149,6 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
         quotient = Vector256.Max(Vector256.Min(quotient, limit), -limit);
         var sound = Vector256.GreaterThan(scales, Floats.Zero) & Vector256.LessThan(scales, Vector256.Create(float.PositiveInfinity));
         return quotient & sound;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Sums(sbyte* w, sbyte* x, int n)
-    {
-        var sum = Ints.Zero;
-        for (var i = 0; i < n; i += Bytes)
-            sum = TProducts.MultiplyAdd(sum, TProducts.Weights(Vector256.Load(w + i)), Vector256.Load(x + i));
-        return sum;
-    }
-
-    /// <summary>One row of <see cref="MatVecInt8"/>: totals of four groups at a time, added up one by one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float DotInt8(sbyte* w, float* wScales, Int8Vector x)
-    {
-        var xi = x.Values;
-        var n = x.GroupSize;
-        var sum = 0f;
-        var group = 0;
-        for (; group <= x.Groups - 4; group += 4, w += 4 * n, xi += 4 * n)
-        {
-            for (var line = 0; line < 4 * n; line += 64)
-                Prefetching.Line(w + line + Prefetching.Distance);
-            var halves = Avx2.HorizontalAdd(
-                Avx2.HorizontalAdd(Sums(w, xi, n), Sums(w + n, xi + n, n)),
-                Avx2.HorizontalAdd(Sums(w + 2 * n, xi + 2 * n, n), Sums(w + 3 * n, xi + 3 * n, n)));
-            var totals = halves.GetLower() + halves.GetUpper() - Vector128.Load(x.Sums + group) * TProducts.Bias;
-            var terms = Vector128.ConvertToSingle(totals) * Vector128.Load(wScales + group) * Vector128.Load(x.Scales + group);
-            sum = sum + terms[0] + terms[1] + terms[2] + terms[3];
-        }
-        for (; group < x.Groups; group++, w += n, xi += n)
-        {
-            var total = Vector256.Sum(Sums(w, xi, n)) - TProducts.Bias * x.Sums[group];
-            sum += total * Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
-        }
-        return sum;
     }
 
     /// <summary>One row of <see cref="MatVecInt4"/>: eight groups at a time, two a register.</summary>
@@ -195,7 +164,7 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
             Prefetching.Line(w + Prefetching.Distance);
             Prefetching.Line(w + 64 + Prefetching.Distance);
             Prefetching.Line((byte*)(wScales + group) + Prefetching.Distance / 8);
-            var scales = ToSingle(wScales + group) * Vector256.Load(x.Scales + group);
+            var scales = Lanes256.ToSingle(wScales + group) * Vector256.Load(x.Scales + group);
             biased += scales * Vector256.ConvertToSingle(Vector256.Load(x.Sums + group));
             a = Fma.MultiplyAdd(TwoGroups(w, xi), Avx2.PermuteVar8x32(scales, Vector256.Create(0, 0, 0, 0, 1, 1, 1, 1)), a);
             b = Fma.MultiplyAdd(TwoGroups(w + 32, xi + 64), Avx2.PermuteVar8x32(scales, Vector256.Create(2, 2, 2, 2, 3, 3, 3, 3)), b);
@@ -229,82 +198,5 @@ internal sealed unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow)
         var codes = Vector256.Load(w);
         var sum = TProducts.MultiplyAddCodes(Ints.Zero, codes & nibble, Vector256.Load(x));
         return Vector256.ConvertToSingle(TProducts.MultiplyAddCodes(sum, (codes.AsUInt16() >>> 4).AsByte() & nibble, Vector256.Load(x + Bytes)));
-    }
-
-    // A half's exponent and digits, moved to a float's places, are too small by 2^112; exact, subnormal numbers too. .NET has no instruction for it.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats ToSingle(Half* from)
-    {
-        var bits = Avx2.ConvertToVector256Int32((short*)from);
-        var magnitude = (bits & Vector256.Create(0x7fff)) << 13;
-        var sign = bits & Vector256.Create(int.MinValue);
-        return magnitude.AsSingle() * Vector256.Create(5.192296858534828e33f) | sign.AsSingle();
-    }
-
-    /// <summary>Four rows by two registers of tokens: eight sums in flight hide the latency of the products.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FourRows(sbyte* w, float* wScales, Int8Tile x, float* output, int lane)
-    {
-        var (cols, groups) = (x.Length, x.Groups);
-        for (var row = 0; row < 4; row++)
-        {
-            Floats.Zero.Store(output + row * Tile);
-            Floats.Zero.Store(output + row * Tile + Floats.Count);
-        }
-        var xi = x.Values + 4 * lane;
-        for (var group = 0; group < groups; group++)
-        {
-            var (a0, a1) = (Start(x, group, lane), Start(x, group, lane + Ints.Count));
-            var (b0, b1, c0, c1, d0, d1) = (a0, a1, a0, a1, a0, a1);
-            for (var end = w + x.GroupSize; w < end; w += 4, xi += 4 * Tile)
-            {
-                var (x0, x1) = (Vector256.Load(xi), Vector256.Load(xi + Bytes));
-                var four = FourWeights(w);
-                a0 = TProducts.MultiplyAdd(a0, four, x0);
-                a1 = TProducts.MultiplyAdd(a1, four, x1);
-                four = FourWeights(w + cols);
-                b0 = TProducts.MultiplyAdd(b0, four, x0);
-                b1 = TProducts.MultiplyAdd(b1, four, x1);
-                four = FourWeights(w + 2 * cols);
-                c0 = TProducts.MultiplyAdd(c0, four, x0);
-                c1 = TProducts.MultiplyAdd(c1, four, x1);
-                four = FourWeights(w + 3 * cols);
-                d0 = TProducts.MultiplyAdd(d0, four, x0);
-                d1 = TProducts.MultiplyAdd(d1, four, x1);
-            }
-            var (s0, s1) = (Vector256.Load(x.Scales + group * Tile + lane), Vector256.Load(x.Scales + group * Tile + lane + Floats.Count));
-            AddScaled(a0, a1, wScales + group, s0, s1, output);
-            AddScaled(b0, b1, wScales + groups + group, s0, s1, output + Tile);
-            AddScaled(c0, c1, wScales + 2 * groups + group, s0, s1, output + 2 * Tile);
-            AddScaled(d0, d1, wScales + 3 * groups + group, s0, s1, output + 3 * Tile);
-        }
-    }
-
-    private static void OneRow(sbyte* w, float* wScales, Int8Tile x, float* output, int lane)
-    {
-        var sum = Floats.Zero;
-        var xi = x.Values + 4 * lane;
-        for (var group = 0; group < x.Groups; group++)
-        {
-            var dot = Start(x, group, lane);
-            for (var end = w + x.GroupSize; w < end; w += 4, xi += 4 * Tile)
-                dot = TProducts.MultiplyAdd(dot, FourWeights(w), Vector256.Load(xi));
-            sum += Vector256.ConvertToSingle(dot) * Vector256.Create(Unsafe.ReadUnaligned<float>(wScales + group)) * Vector256.Load(x.Scales + group * Tile + lane);
-        }
-        sum.Store(output);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Start(Int8Tile x, int group, int lane) => Vector256.Load(x.Sums + group * Tile + lane) * -TProducts.Bias;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<byte> FourWeights(sbyte* w) => TProducts.Weights(Vector256.Create(Unsafe.ReadUnaligned<int>(w)).AsSByte());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddScaled(Ints dot0, Ints dot1, float* wScale, Floats xScales0, Floats xScales1, float* output)
-    {
-        var scale = Vector256.Create(Unsafe.ReadUnaligned<float>(wScale));
-        (Vector256.Load(output) + Vector256.ConvertToSingle(dot0) * scale * xScales0).Store(output);
-        (Vector256.Load(output + Floats.Count) + Vector256.ConvertToSingle(dot1) * scale * xScales1).Store(output + Floats.Count);
     }
 }

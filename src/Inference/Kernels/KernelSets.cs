@@ -33,9 +33,12 @@ public static class KernelSets
         throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
+    /// <summary>Llama2.c's bits, at the speed that they allow: no set of the processor's, but an arithmetic.</summary>
+    internal static KernelSet Strict { get; } = new StrictKernels(Supported[0].Integer);
+
     private static List<KernelSet> FindSupported()
     {
-        List<KernelSet> sets = [new ScalarKernels()];
+        List<KernelSet> sets = [new ScalarKernels("scalar", new ScalarIntegerKernels())];
         var scalar = sets[0];
         var integer128 = new IntegerKernels128(scalar.Integer);
         if (Vector128.IsHardwareAccelerated)
@@ -48,7 +51,12 @@ public static class KernelSets
             : new IntegerKernels256<Avx2Products>(integer128);
         sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>>("v256", scalar, integer256));
         if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
-            sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer256));
+        {
+            IntegerKernels integer512 = AvxVnni.IsSupported
+                ? new IntegerKernels512<AvxVnniProducts>(integer128)
+                : new IntegerKernels512<Avx2Products>(integer128);
+            sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer512));
+        }
         return sets;
     }
 }

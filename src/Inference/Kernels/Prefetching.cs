@@ -7,7 +7,7 @@ namespace LlamaFullstack.Inference.Kernels;
 internal static unsafe class Prefetching
 {
     /// <summary>How far ahead of the weights being used, in bytes: some rows of a small model, a few pages of memory latency.</summary>
-    public const int Distance = 4096;
+    public const int Distance = 8192;
 
     /// <summary>Asks for one cache line. Any address is allowed; does nothing where .NET has no such instruction.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -15,5 +15,24 @@ internal static unsafe class Prefetching
     {
         if (Sse.IsSupported)
             Sse.Prefetch0(address);
+    }
+
+    /// <summary>Asks for the lines of some bytes.</summary>
+    /// <param name="address">Any.</param>
+    /// <param name="bytes">128, or a multiple of it; a constant costs no loop up to 256.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Lines(void* address, nint bytes)
+    {
+        var from = (byte*)address;
+        Line(from);
+        Line(from + 64);
+        if (bytes > 128)
+        {
+            Line(from + 128);
+            Line(from + 192);
+        }
+        if (bytes > 256)
+            for (nint i = 256; i < bytes; i += 64)
+                Line(from + i);
     }
 }

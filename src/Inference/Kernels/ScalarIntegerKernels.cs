@@ -79,27 +79,36 @@ internal sealed unsafe class ScalarIntegerKernels : IntegerKernels
 
     public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows)
     {
-        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups)
-        {
+        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups, output += Tile)
             for (var t = 0; t < Tile; t++)
-            {
-                var sum = 0f;
-                for (var group = 0; group < x.Groups; group++)
-                {
-                    var dot = 0;
-                    for (var i = group * x.GroupSize; i < (group + 1) * x.GroupSize; i++)
-                        dot += w[i] * x.Values[(i / 4 * Tile + t) * 4 + i % 4];
-                    sum += dot * wScales[group] * x.Scales[group * Tile + t];
-                }
-                output[row * Tile + t] = sum;
-            }
-        }
+                output[t] = Dot(w, offset: 0, wScales, x, t);
     }
 
-    public override void UnpackInt4(byte* codes, sbyte* to, int n, int groupSize)
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    {
+        for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups, output += Tile)
+            for (var t = 0; t < Tile; t++)
+                output[t] = Dot((sbyte*)w, Int4Groups.Offset, wScales, x, t);
+    }
+
+    public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize)
     {
         for (var i = 0; i < n; i++)
-            to[i] = (sbyte)Int4Groups.Value(codes + i / groupSize * (groupSize / 2), i % groupSize, groupSize);
+            to[i] = (byte)(Int4Groups.Value(codes + i / groupSize * (groupSize / 2), i % groupSize, groupSize) + Int4Groups.Offset);
+    }
+
+    /// <summary>Σ (w[i] − offset) · x[i][t], group by group.</summary>
+    private static float Dot(sbyte* w, int offset, float* wScales, Int8Tile x, int t)
+    {
+        var sum = 0f;
+        for (var group = 0; group < x.Groups; group++)
+        {
+            var dot = 0;
+            for (var i = group * x.GroupSize; i < (group + 1) * x.GroupSize; i++)
+                dot += (w[i] - offset) * x.Values[(i / 4 * Tile + t) * 4 + i % 4];
+            sum += dot * wScales[group] * x.Scales[group * Tile + t];
+        }
+        return sum;
     }
 
     // The clamp matters only where the scale is so small that it has lost digits; runq.c wraps around there.

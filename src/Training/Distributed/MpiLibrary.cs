@@ -79,7 +79,8 @@ internal sealed unsafe class MpiLibrary
     /// <exception cref="IOException">None is found, or it does not start.</exception>
     public static MpiLibrary Start()
     {
-        var byOpenMpi = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_SIZE") is not null;
+        // mpirun of Open MPI sets the first, srun --mpi=pmix, which speaks Open MPI's protocol, the second alone.
+        var byOpenMpi = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_SIZE") is not null || Environment.GetEnvironmentVariable("PMIX_RANK") is not null;
         string[] names = byOpenMpi ? OpenMpiNames : [.. MpichNames, .. OpenMpiNames];
         foreach (var name in names)
         {

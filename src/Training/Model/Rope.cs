@@ -22,6 +22,12 @@ internal sealed class Rope : IDisposable
         _sin = angles.sin().to(placement.Weights, placement.Device).DetachFromDisposeScope();
     }
 
+    /// <summary>The cosines of all angles, (max_seq_len, 1, head_size / 2).</summary>
+    public Tensor Cos => _cos;
+
+    /// <summary>Their sines.</summary>
+    public Tensor Sin => _sin;
+
     /// <summary>Turns every head of queries or keys.</summary>
     /// <param name="x">(batch, time, heads, head_size).</param>
     /// <param name="position">Position of the first token.</param>

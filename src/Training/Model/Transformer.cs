@@ -1,5 +1,9 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using LlamaFullstack.Core;
+using LlamaFullstack.Training.Kernels;
+using LlamaFullstack.Training.Native;
+using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -28,6 +32,7 @@ public sealed class Transformer : nn.Module, ITensorSource
     [ComponentName(Name = "output")]
     private readonly Linear? _output;
     private readonly Dictionary<string, Parameter> _byName;
+    private readonly Func<Tensor, Tensor, Tensor>? _fusedLoss; // where our own kernels serve
 
     /// <summary>Makes a model with random weights, drawn from torch's generator.</summary>
     /// <param name="config">The model's shape.</param>
@@ -49,6 +54,8 @@ public sealed class Transformer : nn.Module, ITensorSource
         _output = sharedClassifier ? null : new Linear(config.Dim, config.VocabSize, InitStd, placement);
         RegisterComponents();
         _byName = named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter);
+        if (Lanes.AreFast && TorchOperators.IsAvailable && placement.Device.type == DeviceType.CPU)
+            _fusedLoss = placement.Weights == ScalarType.Float64 ? Fused<double>() : Fused<float>();
     }
 
     /// <summary>The model's shape.</summary>
@@ -111,6 +118,15 @@ public sealed class Transformer : nn.Module, ITensorSource
     public Tensor Loss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
+        if (_fusedLoss is not null && !(training && _dropout > 0))
+            return _fusedLoss(tokens, targets).MoveToOuterDisposeScope();
+        return PlainLoss(tokens, targets).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, with dropout, and without AVX-512.</summary>
+    internal Tensor PlainLoss(Tensor tokens, Tensor targets)
+    {
+        using var scope = NewDisposeScope();
         var stream = Stream(tokens, cache: null).view(-1, Config.Dim);
         return ClassifierLoss.Of(stream, Classifier, targets.view(-1), _placement).MoveToOuterDisposeScope();
     }
@@ -150,7 +166,15 @@ public sealed class Transformer : nn.Module, ITensorSource
         base.Dispose(disposing);
     }
 
-    private Parameter Classifier => _byName[SharedClassifier ? TensorNames.TokEmbeddings : TensorNames.Output];
+    private string ClassifierName => SharedClassifier ? TensorNames.TokEmbeddings : TensorNames.Output;
+
+    private Parameter Classifier => _byName[ClassifierName];
+
+    private Func<Tensor, Tensor, Tensor> Fused<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
+        return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+    }
 
     /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>
     private Tensor Stream(Tensor tokens, KvCache? cache)

@@ -66,10 +66,9 @@ internal static unsafe partial class OneDnnProducts
         product = 0;
         _ = GetSizes(b, out var sizes);
         _ = GetStrides(b, out var strides);
-        _ = GetOffset(b, out var offset);
         var transposedSizes = stackalloc long[] { sizes[1], sizes[0] };
         var transposedStrides = stackalloc long[] { strides[1], strides[0] };
-        if (Reinterpret(b, 2, transposedSizes, transposedStrides, offset, out var weight) != 0)
+        if (Reinterpret(b, 2, transposedSizes, transposedStrides, offsetIncrement: 0, out var weight) != 0)
             return false;
         // _linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, str? algorithm) → Tensor
         var stack = stackalloc ulong[]
@@ -120,9 +119,6 @@ internal static unsafe partial class OneDnnProducts
     [LibraryImport(Library, EntryPoint = "aoti_torch_get_strides")]
     private static partial int GetStrides(nint tensor, out long* strides);
 
-    [LibraryImport(Library, EntryPoint = "aoti_torch_get_storage_offset")]
-    private static partial int GetOffset(nint tensor, out long offset);
-
     [LibraryImport(Library, EntryPoint = "aoti_torch_get_dtype")]
     private static partial int GetType(nint tensor, out int type);
 
@@ -133,7 +129,7 @@ internal static unsafe partial class OneDnnProducts
     private static partial int GetDeviceIndex(nint tensor, out int index);
 
     [LibraryImport(Library, EntryPoint = "aoti_torch__reinterpret_tensor")]
-    private static partial int Reinterpret(nint tensor, long dims, long* sizes, long* strides, long offset, out nint view);
+    private static partial int Reinterpret(nint tensor, long dims, long* sizes, long* strides, long offsetIncrement, out nint view);
 
     [LibraryImport(Library, EntryPoint = "aoti_torch_empty_strided")]
     private static partial int NewTensor(long dims, long* sizes, long* strides, int type, int device, int index, out nint tensor);

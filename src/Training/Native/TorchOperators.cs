@@ -30,6 +30,13 @@ internal static unsafe partial class TorchOperators
             return CallDispatcher(operatorName, &none, stack, AbiVersion) == 0;
     }
 
+    /// <summary>Where a tensor's values lie: row by row, if it is contiguous.</summary>
+    public static T* Data<T>(Tensor tensor) where T : unmanaged
+    {
+        Check(GetData(tensor.Handle, out var data), "a pointer");
+        return (T*)data;
+    }
+
     /// <summary>A slot that holds a tensor.</summary>
     public static ulong Slot(nint tensor)
     {
@@ -82,6 +89,9 @@ internal static unsafe partial class TorchOperators
 
     [LibraryImport(Library, EntryPoint = "aoti_torch_abi_version")]
     private static partial ulong GetAbiVersion();
+
+    [LibraryImport(Library, EntryPoint = "aoti_torch_get_data_ptr")]
+    private static partial int GetData(nint tensor, out void* data);
 
     [LibraryImport(Library, EntryPoint = "torch_call_dispatcher")]
     private static partial int CallDispatcher(byte* name, byte* overload, ulong* stack, ulong abiVersion);

@@ -21,7 +21,7 @@ public sealed class OneDnnProductsTests
         foreach (var isTransposed in (bool[])[false, true])
         {
             var a = isTransposed ? randn(inner, rows).t() : randn(rows, inner + 3).narrow(1, 2, inner);
-            var b = isTransposed ? randn(inner, columns) : randn(columns, inner).t();
+            var b = isTransposed ? randn(inner + 2, columns).narrow(0, 2, inner) : randn(columns + 1, inner).narrow(0, 1, columns).t();
             var exact = a.to(ScalarType.Float64).mm(b.to(ScalarType.Float64));
             // n · ε · Σ|a·b|, whatever the order of the sum
             var bound = a.abs().mm(b.abs()).to(ScalarType.Float64) * (inner * Math.Pow(2, -24)) + 1e-30;

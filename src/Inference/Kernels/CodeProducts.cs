@@ -1,0 +1,25 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using LlamaFullstack.Core.Quantization;
+
+namespace LlamaFullstack.Inference.Kernels;
+
+/// <summary>Products of 4-bit weights that have been unpacked, a code of 0 to 15 a byte: unsigned already, and 8 too large.</summary>
+/// <typeparam name="TProducts">How this processor multiplies bytes.</typeparam>
+internal readonly struct CodeProducts<TProducts> : IByteProducts
+    where TProducts : struct, IByteProducts
+{
+    public static int Bias => Int4Groups.Offset;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<byte> Weights(Vector256<sbyte> w) => w.AsByte();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector256<byte> FourWeights(sbyte* w) => Vector256.Create(Unsafe.ReadUnaligned<int>(w)).AsByte();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> MultiplyAdd(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) => TProducts.MultiplyAddCodes(sum, w, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> MultiplyAddCodes(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) => TProducts.MultiplyAddCodes(sum, w, x);
+}

@@ -1,0 +1,39 @@
+using LlamaFullstack.Core.Formats;
+
+namespace LlamaFullstack.Core.Tests;
+
+public sealed class AtomicFileTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("/dev/null")]
+    [InlineData("/dev/stdout")]
+    public void Write_ToADevice_IsRefused(string path)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "there is no /dev");
+        Assert.Equal($"{path}: is a device, and would be replaced by a file. Name a file in a folder.", Assert.Throws<IOException>(() => AtomicFile.WriteAllText(path, "x")).Message);
+    }
+
+    [Theory]
+    [InlineData("file/x")]
+    [InlineData("file/a/b/x")]
+    public void Write_BelowAFile_NamesTheFile(string path)
+    {
+        _folder.Write("file", [1]);
+        Assert.StartsWith($"{_folder.File("file")}: is a file, but x is to be written into a folder",
+            Assert.Throws<IOException>(() => AtomicFile.WriteAllText(_folder.File(path), "x")).Message);
+        Assert.Equal([1], File.ReadAllBytes(_folder.File("file")));
+    }
+
+    [Fact]
+    public void Write_ThatFails_KeepsTheOldFileAndLeavesNoOther()
+    {
+        _folder.Write("x", [1]);
+        Assert.Throws<InvalidDataException>(() => AtomicFile.Write(_folder.File("x"), _ => throw new InvalidDataException()));
+        Assert.Equal([1], File.ReadAllBytes(_folder.File("x")));
+        Assert.Equal([_folder.File("x")], Directory.GetFiles(_folder.Path));
+    }
+}

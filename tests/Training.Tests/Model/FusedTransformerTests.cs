@@ -1,0 +1,59 @@
+using LlamaFullstack.Training.Kernels;
+using LlamaFullstack.Training.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace LlamaFullstack.Training.Tests.Model;
+
+/// <summary>The passes written out by hand against what torch's autograd makes of the same model.</summary>
+public sealed class FusedTransformerTests
+{
+    // Heads of 2 to 24 features, shared and not, and sequences below, at and above a tile of 16 (float64) or 32 queries (float32).
+    public static TheoryData<int, int, int, int> Shapes => new() { { 16, 4, 2, 12 }, { 24, 3, 3, 16 }, { 48, 2, 1, 33 }, { 16, 8, 8, 64 }, { 48, 2, 2, 1 }, { 80, 2, 1, 70 } };
+
+    [Theory]
+    [MemberData(nameof(Shapes))]
+    public void Loss_Float64_HasTheLossAndGradientsOfAutograd(int dim, int heads, int keyHeads, int time) =>
+        Compare(dim, heads, keyHeads, time, ScalarType.Float64, bound: 1e-12); // sums of some hundred values near 1: n · ε, with a reserve of 50
+
+    [Theory]
+    [MemberData(nameof(Shapes))]
+    public void Loss_Float32_HasTheLossAndGradientsOfAutograd(int dim, int heads, int keyHeads, int time) =>
+        Compare(dim, heads, keyHeads, time, ScalarType.Float32, bound: 5e-4); // the same sums in float32
+
+    private static void Compare(int dim, int heads, int keyHeads, int time, ScalarType type, double bound)
+    {
+        Assert.SkipUnless(Lanes.AreFast, "the kernels need registers of 512 bits");
+        using var scope = NewDisposeScope();
+        manual_seed(11);
+        var config = Tiny.Config with { Dim = dim, HiddenDim = 2 * dim + 4, NHeads = heads, NKvHeads = keyHeads, MaxSeqLen = time, VocabSize = 50 };
+        using var model = new Transformer(config, new ModelPlacement(CPU, type, type));
+        using (no_grad())
+        {
+            foreach (var parameter in model.Parameters.Values)
+                nn.init.normal_(parameter, parameter.dim() == 1 ? 1 : 0, 0.3);
+        }
+        var tokens = randint(0, config.VocabSize, [3, time], dtype: ScalarType.Int64);
+        var targets = randint(-1, config.VocabSize, [3, time], dtype: ScalarType.Int64);
+
+        var plain = model.PlainLoss(tokens, targets);
+        (plain / 2).backward();
+        var expected = model.Parameters.ToDictionary(entry => entry.Key, entry => entry.Value.grad!.clone());
+        foreach (var parameter in model.Parameters.Values)
+            parameter.grad = null;
+        for (var micro = 0; micro < 2; micro++) // the gradients of two micro-batches add up
+        {
+            var loss = model.Loss(tokens, targets);
+            Assert.Equal(plain.ToDouble(), loss.ToDouble(), bound);
+            (loss / 4).backward();
+        }
+
+        string[] wrong = [.. model.Parameters
+            .Select(entry => (entry.Key, Difference: (entry.Value.grad! - expected[entry.Key]).abs().max().ToDouble()))
+            .Where(entry => !(entry.Difference <= bound))
+            .Select(entry => $"{entry.Key} differs by {entry.Difference}")];
+        Assert.Empty(wrong);
+        using var noGrad = no_grad();
+        Assert.Equal(plain.ToDouble(), model.Loss(tokens, targets).ToDouble(), bound);
+    }
+}
