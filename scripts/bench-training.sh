@@ -1,43 +1,56 @@
 #!/usr/bin/env bash
-# The speed of training: llamafs, a plain TorchSharp model, and PyTorch with llama2.c's model.py where python3 has torch, in turns.
-# Usage: scripts/bench-training.sh [15M|260K] [ROUNDS]     LLAMA2C=folder of llama2.c; TCMALLOC=libtcmalloc_minimal.so to preload into PyTorch too
+# The speed of training on a processor: llamafs, a plain TorchSharp model, and PyTorch with llama2.c's model.py where python3 has torch, in turns.
+# Usage: scripts/bench-training.sh [15M|260K] [ROUNDS] [DTYPE…]     LLAMA2C=folder of llama2.c; TCMALLOC=libtcmalloc_minimal.so to preload into PyTorch too
+# Prints for each run the median of its updates in tok/s, the peak of memory and the page faults an update.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 preset=${1:-260K} rounds=${2:-3}
+shift $(($# < 2 ? $# : 2))
+dtypes=("${@:-float32}")
 case $preset in
   15M) steps=8 vocab=32000 batch=8 time=256 ;;
-  260K) steps=60 vocab=512 batch=2 time=512 ;;
-  *) echo "usage: $0 [15M|260K] [ROUNDS]" >&2; exit 2 ;;
+  260K) steps=60 vocab=512 batch=8 time=256 ;;
+  *) echo "usage: $0 [15M|260K] [ROUNDS] [DTYPE…]" >&2; exit 2 ;;
 esac
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
-dotnet build "$root/src/Cli" -c Release -v quiet --nologo
-dotnet build "$root/scripts/bench-training/PlainTorchSharp.csproj" -c Release -v quiet --nologo
+if [[ -z ${BUILT:-} ]]; then
+  dotnet build "$root/src/Cli" -c Release -v quiet --nologo >&2
+  dotnet build "$root/scripts/bench-training/PlainTorchSharp.csproj" -c Release -v quiet --nologo >&2
+fi
 llamafs=$root/artifacts/bin/Cli/release/llamafs
 plain=$root/artifacts/bin/PlainTorchSharp/release/LlamaFullstack.PlainTorchSharp
-
-# Tokens mean nothing here, only their number.
-mkdir -p "$work/data/bench/tok$vocab"
-for shard in 00 01; do
-  head -c 800000 /dev/urandom | od -An -v -tu2 -w2 | awk -v v="$vocab" '{ t = $1 % v; printf "\\%03o\\%03o", t % 256, int(t / 256) }' > "$work/octal"
-  printf '%b' "$(sed 's/\\/\\0/g' "$work/octal")" > "$work/data/bench/tok$vocab/data$shard.bin"
-done
+"$plain" tokens "$work/data/bench/tok$vocab" "$vocab"
 
 ours() { # DTYPE
-  "$llamafs" train --preset="$preset" --data_dir="$work/data" --dataset=bench --vocab_source=custom --vocab_size="$vocab" --out_dir="$work/out" --max_iters="$steps" \
-    --eval_interval=1000000 --eval_iters=1 --log_interval=1 --warmup_iters=2 --lr_decay_iters="$steps" --batch_size="$batch" --gradient_accumulation_steps=1 --dtype="$1" --device=cpu 2>&1 |
-    sed -nE 's/^[0-9]+ \| loss .* ([0-9.]+)ms.*/\1/p' | tail -n +3 | sort -n |
-    awk -v t=$((batch * time)) -v d="$1" '{ a[NR] = $1 } END { printf "%.0f tok/s (llamafs, %s)\n", t * 1000 / a[int((NR + 1) / 2)], d }'
+  local line stat times=() faults=() peak=0
+  exec 3< <(exec "$llamafs" train --preset="$preset" --data_dir="$work/data" --dataset=bench --vocab_source=custom --vocab_size="$vocab" --max_seq_len="$time" \
+    --out_dir="$work/out" --max_iters="$steps" --eval_interval=1000000 --eval_iters=1 --log_interval=1 --warmup_iters=2 --lr_decay_iters="$steps" \
+    --batch_size="$batch" --gradient_accumulation_steps=1 --dtype="$1" --device=cpu 2>&1)
+  local pid=$!
+  while read -r line <&3; do
+    [[ $line =~ ^[0-9]+\ \|\ loss.*\ ([0-9.]+)ms ]] || continue
+    times+=("${BASH_REMATCH[1]}")
+    read -ra stat < "/proc/$pid/stat" && faults+=("${stat[9]}")
+    peak=$(sed -n 's/VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
+  done 2>/dev/null
+  exec 3<&-
+  local half=$((steps / 2))
+  printf '%s\n' "${times[@]:1}" | sort -n | awk -v t=$((batch * time)) -v d="$1" -v m=$((peak / 1024)) -v f=$(((faults[-1] - faults[half]) / (${#faults[@]} - 1 - half))) \
+    '{ a[NR] = $1 } END { printf "%.0f tok/s, %d MB, %d page faults a step (llamafs, %s)\n", t * 1000 / a[int((NR + 1) / 2)], m, f, d }'
 }
 
 python=$(for p in /usr/bin/python3 python3; do "$p" -c 'import torch' 2>/dev/null && { echo "$p"; break; }; done || true)
+pytorch() { "$python" "$root/scripts/bench-training/llama2c.py" "$LLAMA2C" "$preset" $(((steps + 1) / 2)) 2>/dev/null; }
+echo "$preset, vocabulary $vocab, batch $batch x $time:"
 for ((round = 1; round <= rounds; round++)); do
-  ours float32
-  ours bfloat16
+  for dtype in "${dtypes[@]}"; do
+    ours "$dtype"
+  done
   "$plain" "$preset" "$steps"
   if [[ -n $python && -f ${LLAMA2C:-}/model.py ]]; then
-    "$python" "$root/scripts/bench-training/llama2c.py" "$LLAMA2C" "$preset" "$steps" 2>/dev/null
+    pytorch
     if [[ -n ${TCMALLOC:-} ]]; then
-      echo "$(LD_PRELOAD=$TCMALLOC "$python" "$root/scripts/bench-training/llama2c.py" "$LLAMA2C" "$preset" "$steps" 2>/dev/null), tcmalloc"
+      echo "$(LD_PRELOAD=$TCMALLOC pytorch), tcmalloc"
     fi
   fi
 done

@@ -1,5 +1,5 @@
 // A plain TorchSharp training step of the same model: nn.Linear, TorchSharp's AdamW, the C library's allocator as it comes.
-// What scripts/bench-training.sh compares with. Usage: PlainTorchSharp PRESET STEPS
+// What scripts/bench-training.sh compares with. Usage: PlainTorchSharp PRESET STEPS, or PlainTorchSharp tokens FOLDER VOCAB_SIZE for random shards.
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -9,8 +9,28 @@ using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
 
+if (args[0] == "tokens")
+{
+    RandomTokens.Write(args[1], int.Parse(args[2], CultureInfo.InvariantCulture));
+    return 0;
+}
 Bench.Load();
 return Bench.Run(args[0], int.Parse(args[1], CultureInfo.InvariantCulture));
+
+internal static class RandomTokens
+{
+    // Tokens mean nothing here, only their number.
+    public static void Write(string folder, int vocabulary)
+    {
+        Directory.CreateDirectory(folder);
+        var random = new Random(1);
+        for (var shard = 0; shard < 2; shard++)
+        {
+            var tokens = Enumerable.Range(0, 400_000).Select(_ => (ushort)random.Next(3, vocabulary)).ToArray();
+            File.WriteAllBytes(Path.Combine(folder, $"data{shard:D2}.bin"), MemoryMarshal.AsBytes<ushort>(tokens).ToArray());
+        }
+    }
+}
 
 internal static class Bench
 {
@@ -24,7 +44,7 @@ internal static class Bench
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static int Run(string preset, int steps)
     {
-        var (shape, batch) = preset == "15M" ? (new Shape(288, 768, 6, 6, 6, 32000, 256), 8) : (new Shape(64, 172, 5, 8, 4, 512, 512), 2);
+        var (shape, batch) = preset == "15M" ? (new Shape(288, 768, 6, 6, 6, 32000, 256), 8) : (new Shape(64, 172, 5, 8, 4, 512, 256), 8);
         manual_seed(1337);
         using var model = new Plain(shape);
         using var optimizer = optim.AdamW(
@@ -33,8 +53,11 @@ internal static class Bench
             new AdamW.ParamGroup(model.parameters().Where(p => p.dim() < 2), new() { weight_decay = 0 }),
         ], lr: 5e-4, beta1: 0.9, beta2: 0.95);
         var times = new List<double>();
+        var faults = 0L;
         for (var step = 0; step < steps; step++)
         {
+            if (step == steps / 2)
+                faults = PageFaults();
             using var scope = NewDisposeScope();
             var x = randint(3, shape.Vocab, [batch, shape.Time + 1], dtype: ScalarType.Int64);
             var start = Stopwatch.GetTimestamp();
@@ -50,9 +73,12 @@ internal static class Bench
         times.Sort();
         using var process = Process.GetCurrentProcess();
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{batch * shape.Time / times[times.Count / 2]:F0} tok/s, {process.PeakWorkingSet64 >> 20} MB (plain TorchSharp, {get_num_threads()} threads)"));
+            $"{batch * shape.Time / times[times.Count / 2]:F0} tok/s, {process.PeakWorkingSet64 >> 20} MB, {(PageFaults() - faults) / (steps - steps / 2)} page faults a step (plain TorchSharp, {get_num_threads()} threads)"));
         return 0;
     }
+
+    private static long PageFaults() =>
+        File.Exists("/proc/self/stat") ? long.Parse(File.ReadAllText("/proc/self/stat").Split(' ')[9], CultureInfo.InvariantCulture) : 0;
 }
 
 internal sealed record Shape(long Dim, long Hidden, int Layers, long Heads, long KvHeads, long Vocab, long Time);

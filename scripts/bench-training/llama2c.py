@@ -1,19 +1,21 @@
 # One training step of llama2.c's model.py in PyTorch, timed: what scripts/bench-training.sh compares with.
 # Usage: python3 llama2c.py LLAMA2C_FOLDER PRESET STEPS     prints the median tokens a second, the peak memory and the page faults a step
-import resource, statistics, sys, time
+import contextlib, os, resource, statistics, sys, time
 sys.path.insert(0, sys.argv[1])
 import torch
 from model import ModelArgs, Transformer
 
 shape = {
     "15M": (dict(dim=288, n_layers=6, n_heads=6, n_kv_heads=6, vocab_size=32000, multiple_of=32, max_seq_len=256), 8),
-    "260K": (dict(dim=64, n_layers=5, n_heads=8, n_kv_heads=4, vocab_size=512, multiple_of=4, max_seq_len=512), 2),
+    "260K": (dict(dim=64, n_layers=5, n_heads=8, n_kv_heads=4, vocab_size=512, multiple_of=4, max_seq_len=256), 8),
 }
 args, batch = shape[sys.argv[2]]
 steps = int(sys.argv[3])
+torch.set_num_threads(os.cpu_count())
 torch.manual_seed(1337)
-model = Transformer(ModelArgs(**args))
-optimizer = model.configure_optimizers(0.1, 5e-4, (0.9, 0.95), "cpu")
+with contextlib.redirect_stdout(sys.stderr):
+    model = Transformer(ModelArgs(**args))
+    optimizer = model.configure_optimizers(0.1, 5e-4, (0.9, 0.95), "cpu")
 times = []
 for step in range(steps):
     if step == steps // 2:

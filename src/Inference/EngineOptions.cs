@@ -23,6 +23,10 @@ public sealed record EngineOptions
     /// <summary>The kernels to use; null for what the processor does best, or what <see cref="KernelSets.Variable"/> says.</summary>
     public KernelSet? Kernels { get; init; }
 
+    /// <summary>Whether to give the very bits that llama2.c gives when its compiler may not reorder or fuse its sums.</summary>
+    /// <remarks>Costs little with int8 weights and much with float32 ones. Prompts are then read token by token, and <see cref="Kernels"/> does not count.</remarks>
+    public bool Strict { get; init; }
+
     /// <summary>Whether prompts are read many tokens at once; false computes every token by itself, as llama2.c does.</summary>
     public bool BatchPrompts { get; init; } = true;
 }

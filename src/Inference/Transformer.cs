@@ -1,3 +1,4 @@
+using LlamaFullstack.Core;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference;
@@ -57,8 +58,9 @@ public sealed unsafe class Transformer : IDisposable
     public Transformer(LlamaModel model, EngineOptions? options = null)
     {
         _model = model;
-        _kernels = options?.Kernels ?? KernelSets.Select();
-        _mayBatch = options?.BatchPrompts != false && PromptBatch.CanRun(model);
+        var strict = options?.Strict == true;
+        _kernels = strict ? KernelSets.Strict : options?.Kernels ?? KernelSets.Select();
+        _mayBatch = options?.BatchPrompts != false && !strict && PromptBatch.CanRun(model);
         var workers = options?.Threads ?? ThreadCount.For(model.WeightBytesPerToken);
         var c = model.Config;
         try
@@ -83,7 +85,7 @@ public sealed unsafe class Transformer : IDisposable
             _buffers.Dispose();
             throw new InvalidDataException($"{model.Path}: no memory for the keys and values of {c.MaxSeqLen:N0} positions in {c.NLayers} layers.");
         }
-        _angles = new RopeAngles(c);
+        _angles = new RopeAngles(strict ? RopeAngles.FrequenciesOfC(c) : RopeTable.Frequencies(c));
         (_runPart, _classifyPart) = (RunPart, ClassifyPart);
         _pool = new WorkerPool(workers);
     }

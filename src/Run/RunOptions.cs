@@ -34,6 +34,8 @@ public sealed record RunOptions
             {
                 Threads = Whole<int>(value) is >= 1 and <= EngineOptions.MaxThreads and var threads ? threads : throw new FormatException($"1 to {EngineOptions.MaxThreads}"),
             }),
+        new("-a", "--arithmetic", "fast, or strict: the very bits of llama2.c without -Ofast, slow with float32 weights. [default: fast]",
+            (options, value) => options with { Strict = value == "strict" || (value == "fast" ? false : throw new FormatException("fast or strict")) }),
     ];
 
     /// <summary>The model file.</summary>
@@ -65,6 +67,9 @@ public sealed record RunOptions
 
     /// <summary>Null for the engine's choice.</summary>
     public int? Threads { get; private init; }
+
+    /// <summary>Whether to compute as llama2.c does, bit for bit.</summary>
+    public bool Strict { get; private init; }
 
     /// <summary>Whether the help was asked for.</summary>
     public bool Help { get; private init; }

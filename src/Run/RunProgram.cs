@@ -40,7 +40,7 @@ public static class RunProgram
         var tokenizer = new Tokenizer(TokenizerFile.Read(options.Tokenizer, model.Path, vocabSize));
         var seed = options.Seed != 0 ? options.Seed : (ulong)DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var sampler = new Sampler(vocabSize, options.Temperature, options.TopP, seed);
-        using var transformer = new Transformer(model, new EngineOptions { Threads = options.Threads });
+        using var transformer = new Transformer(model, new EngineOptions { Threads = options.Threads, Strict = options.Strict });
         try
         {
             Write(options, transformer, tokenizer, sampler, cancellation);

@@ -34,6 +34,7 @@ public sealed class Trainer : IDisposable
     private long _savedIteration;
     private long _updates; // of them, those of this process
     private double _mfu = -1; // llama2.c's mark of "not known yet"
+    private double _peak; // operations a second of one rank's machine; 0 until it is measured
 
     /// <summary>Opens the data and makes the model, or takes both up where the checkpoint left them.</summary>
     /// <param name="config">A sound configuration; see <see cref="TrainingConfig.FindProblem"/>.</param>
@@ -222,12 +223,17 @@ public sealed class Trainer : IDisposable
 
     private void Report(double loss, double learningRate, TimeSpan elapsed)
     {
+        if (_progress is null)
+            return;
         // llama2.c's estimate (PaLM, appendix B): 6 per parameter and token, and 12 · layers · dim · time of attention.
         var flops = _config.TokensPerIteration * (6.0 * _model.Config.ParameterCount + 12.0 * _config.NLayers * _config.Dim * _config.MaxSeqLen);
-        var mfu = flops / elapsed.TotalSeconds / 312e12;
         if (_updates >= 5) // the first ones are slower
+        {
+            _peak = _peak > 0 ? _peak : MachinePeak.Measure(_placement);
+            var mfu = flops / elapsed.TotalSeconds / (_peak * _ranks.Size);
             _mfu = _mfu < 0 ? mfu : 0.9 * _mfu + 0.1 * mfu;
-        _progress?.Report(new StepEvent(_iteration, loss, _lossEma, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
+        }
+        _progress.Report(new StepEvent(_iteration, loss, _lossEma, learningRate, elapsed, _config.TokensPerIteration / elapsed.TotalSeconds, _mfu));
     }
 
     private void StopIfDiverged(string name, double value)

@@ -20,7 +20,7 @@ public sealed record NoteEvent(string Text) : TrainingEvent
 /// <param name="LearningRate">The rate that it was made with.</param>
 /// <param name="Elapsed">Time that it took, without evaluations.</param>
 /// <param name="TokensPerSecond">Tokens learnt from in that time.</param>
-/// <param name="Mfu">Use of an A100's 312 TFLOPS, as llama2.c counts it, averaged over the last updates; -1 at first.</param>
+/// <param name="Mfu">Model FLOPs utilisation: the share of what large matrix products reach on this machine, averaged over the last updates; -1 at first.</param>
 public sealed record StepEvent(
     long Iteration, double Loss, double LossEma, double LearningRate, TimeSpan Elapsed, double TokensPerSecond, double Mfu) : TrainingEvent
 {

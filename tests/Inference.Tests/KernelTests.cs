@@ -161,7 +161,7 @@ public sealed unsafe class KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void AttentionScores_AnyCount_AreScaledProducts(string set) => ForEachLength(count =>
     {
-        foreach (var headSize in new[] { 2, 8, 48 })
+        foreach (var headSize in new[] { 2, 6, 8, 48 })
         {
             var blocks = KvCache.RoundUp(count);
             var (q, keys, scores) = (Values(headSize, 11), Values(blocks * headSize, 12), PinnedArray.Of<float>(blocks));
@@ -200,7 +200,7 @@ public sealed unsafe class KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void AttentionSum_AnyCount_IsWithinItsSummationBound(string set) => ForEachLength(count =>
     {
-        foreach (var headSize in new[] { 2, 8, 12, 20, 48 })
+        foreach (var headSize in new[] { 2, 8, 12, 20, 48, 80 })
         {
             var (weights, values, output) = (Values(count, 13), Values(count * headSize, 14), PinnedArray.Of<float>(headSize));
             KernelSets.Select(set).AttentionSum(weights.Pointer(), values.Pointer(), output.Pointer(), count, headSize);

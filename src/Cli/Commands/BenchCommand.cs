@@ -32,13 +32,14 @@ internal static partial class BenchCommand
     private static readonly Option<int> Tokens = Options.Create("--tokens", "Tokens to decode in a round.", Defaults.DecodeTokens, "-n").Where(count => count >= 1, "1 or more");
     private static readonly Option<int> Position = Options.Create("--position", "Where decoding begins, to measure a long context.", Defaults.Position).Where(position => position >= 0, "0 or more");
     private static readonly Option<int> Repeats = Options.Create("--repeats", "Rounds; their median is shown.", Defaults.Repeats, "-r").Where(count => count >= 1, "1 or more");
+    private static readonly Option<string> Arithmetic = Options.Create("--arithmetic", "fast, or strict for llama2.c's very bits.", "fast", "-a");
     private static readonly Option<bool> Json = new("--json") { Description = "One line of JSON for each number of threads, instead of a card." };
 
     public static Command Create()
     {
         var command = new Command("bench", "Measure prompt and decoding speed, and how near decoding comes to the memory's limit.")
         {
-            Model, Shape, Type, Seed, Keep, Threads, Prompt, Tokens, Position, Repeats, Json,
+            Model, Shape, Type, Seed, Keep, Threads, Prompt, Tokens, Position, Repeats, Arithmetic, Json,
         };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed, cancellation)));
         return command;
@@ -56,6 +57,12 @@ internal static partial class BenchCommand
             DecodeTokens = parsed.GetValue(Tokens),
             Position = parsed.GetValue(Position),
             Repeats = parsed.GetValue(Repeats),
+            Strict = parsed.GetValue(Arithmetic) switch
+            {
+                "fast" => false,
+                "strict" => true,
+                var other => throw new UsageException($"--arithmetic {other}: expected fast or strict."),
+            },
         };
         if (path is not null)
         {

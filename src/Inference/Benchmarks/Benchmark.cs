@@ -26,7 +26,7 @@ public static class Benchmark
         if (position + (long)count > context)
             throw new ArgumentException($"{count} tokens from position {position} on: the model's context is {context}.");
 
-        using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads });
+        using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads, Strict = settings.Strict });
         // As much of the file as a token reads of its weights. (What a GGUF file's weights are converted to may be more than the file.)
         using var memory = new ReadBandwidth(model.File.Pointer, Math.Min(model.WeightBytesPerToken, model.File.Length), transformer.Threads);
         var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);

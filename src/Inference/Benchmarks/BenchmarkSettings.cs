@@ -11,6 +11,9 @@ public sealed record BenchmarkSettings
     /// <summary>Threads; null for the engine's own choice.</summary>
     public int? Threads { get; init; }
 
+    /// <summary><see cref="EngineOptions.Strict"/>.</summary>
+    public bool Strict { get; init; }
+
     /// <summary>Tokens of the prompt that is read from position 0 on; null for <see cref="DefaultPromptTokens"/>, or the whole context where that is shorter.</summary>
     /// <exception cref="ArgumentException">Below 1.</exception>
     public int? PromptTokens { get; init => field = value is null ? null : AtLeast(1, value.Value); }

@@ -164,7 +164,7 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
             Prefetching.Line(w + Prefetching.Distance);
             Prefetching.Line(w + 64 + Prefetching.Distance);
             Prefetching.Line((byte*)(wScales + group) + Prefetching.Distance / 8);
-            var scales = ToSingle(wScales + group) * Vector256.Load(x.Scales + group);
+            var scales = Lanes256.ToSingle(wScales + group) * Vector256.Load(x.Scales + group);
             biased += scales * Vector256.ConvertToSingle(Vector256.Load(x.Sums + group));
             a = Fma.MultiplyAdd(TwoGroups(w, xi), Avx2.PermuteVar8x32(scales, Vector256.Create(0, 0, 0, 0, 1, 1, 1, 1)), a);
             b = Fma.MultiplyAdd(TwoGroups(w + 32, xi + 64), Avx2.PermuteVar8x32(scales, Vector256.Create(2, 2, 2, 2, 3, 3, 3, 3)), b);
@@ -198,15 +198,5 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
         var codes = Vector256.Load(w);
         var sum = TProducts.MultiplyAddCodes(Ints.Zero, codes & nibble, Vector256.Load(x));
         return Vector256.ConvertToSingle(TProducts.MultiplyAddCodes(sum, (codes.AsUInt16() >>> 4).AsByte() & nibble, Vector256.Load(x + Bytes)));
-    }
-
-    // A half's exponent and digits, moved to a float's places, are too small by 2^112; exact, subnormal numbers too. .NET has no instruction for it.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats ToSingle(Half* from)
-    {
-        var bits = Avx2.ConvertToVector256Int32((short*)from);
-        var magnitude = (bits & Vector256.Create(0x7fff)) << 13;
-        var sign = bits & Vector256.Create(int.MinValue);
-        return magnitude.AsSingle() * Vector256.Create(5.192296858534828e33f) | sign.AsSingle();
     }
 }

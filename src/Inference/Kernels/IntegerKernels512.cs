@@ -6,6 +6,25 @@ namespace LlamaFullstack.Inference.Kernels;
 internal sealed unsafe class IntegerKernels512<TProducts>(IntegerKernels narrow) : IntegerKernels256<TProducts>(narrow)
     where TProducts : struct, IByteProducts
 {
+    public override void QuantizeForInt4(float* x, Int8Vector q)
+    {
+        if (!Int4Rows512.Takes(q))
+        {
+            base.QuantizeForInt4(x, q);
+            return;
+        }
+        Quantize(x, q);
+        Int4Rows512.Arrange(q);
+    }
+
+    public override void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
+    {
+        if (Int4Rows512.Takes(x))
+            Int4Rows512.MatVec(w, wScales, x, output, rows);
+        else
+            base.MatVecInt4(w, wScales, x, output, rows);
+    }
+
     public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
         TileProducts512.MatMulInt4(w, wScales, x, output, rows);
 }

@@ -33,9 +33,12 @@ public static class KernelSets
         throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
+    /// <summary>Llama2.c's bits, at the speed that they allow: no set of the processor's, but an arithmetic.</summary>
+    internal static KernelSet Strict { get; } = new StrictKernels(Supported[0].Integer);
+
     private static List<KernelSet> FindSupported()
     {
-        List<KernelSet> sets = [new ScalarKernels()];
+        List<KernelSet> sets = [new ScalarKernels("scalar", new ScalarIntegerKernels())];
         var scalar = sets[0];
         var integer128 = new IntegerKernels128(scalar.Integer);
         if (Vector128.IsHardwareAccelerated)

@@ -81,10 +81,20 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         {
             for (var lane = 0; lane < KeyBlock; lane += TLanes.Count)
             {
-                var score = TLanes.Zero;
-                for (var i = 0; i < headSize; i++)
-                    score = TLanes.MultiplyAdd(TLanes.Broadcast(q[i]), TLanes.Load(keys + i * KeyBlock + lane), score);
-                TLanes.Store(TLanes.Divide(score, root), scores + t + lane);
+                // Four sums at once hide the latency of the addition.
+                var (a, b, c, d) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+                var key = keys + lane;
+                var i = 0;
+                for (; i <= headSize - 4; i += 4, key += 4 * KeyBlock)
+                {
+                    a = TLanes.MultiplyAdd(TLanes.Broadcast(q[i]), TLanes.Load(key), a);
+                    b = TLanes.MultiplyAdd(TLanes.Broadcast(q[i + 1]), TLanes.Load(key + KeyBlock), b);
+                    c = TLanes.MultiplyAdd(TLanes.Broadcast(q[i + 2]), TLanes.Load(key + 2 * KeyBlock), c);
+                    d = TLanes.MultiplyAdd(TLanes.Broadcast(q[i + 3]), TLanes.Load(key + 3 * KeyBlock), d);
+                }
+                for (; i < headSize; i++, key += KeyBlock)
+                    a = TLanes.MultiplyAdd(TLanes.Broadcast(q[i]), TLanes.Load(key), a);
+                TLanes.Store(TLanes.Divide(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d)), root), scores + t + lane);
             }
         }
     }
@@ -138,8 +148,12 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             narrow.AttentionSum(weights, values, output, count, headSize);
             return;
         }
+        // Four registers of columns at once read a long context's values in the order of their addresses.
+        var i = 0;
+        for (; i <= headSize - 4 * TLanes.Count; i += 4 * TLanes.Count)
+            FourWeightedColumns(weights, values + i, output + i, count, headSize);
         // The last register may overlap the one before, and then computes the same numbers again.
-        for (var i = 0; i < headSize; i += TLanes.Count)
+        for (; i < headSize; i += TLanes.Count)
         {
             var at = Math.Min(i, headSize - TLanes.Count);
             TLanes.Store(WeightedColumn(weights, values + at, count, headSize), output + at);
@@ -374,7 +388,27 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         TLanes.Store(second, to + TLanes.Count);
     }
 
+    /// <summary>Σ weights[t] · values[t] for four registers of columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FourWeightedColumns(float* weights, float* values, float* output, int count, int stride)
+    {
+        var (a, b, c, d) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        for (var t = 0; t < count; t++, values += stride)
+        {
+            var weight = TLanes.Broadcast(weights[t]);
+            a = TLanes.MultiplyAdd(weight, TLanes.Load(values), a);
+            b = TLanes.MultiplyAdd(weight, TLanes.Load(values + TLanes.Count), b);
+            c = TLanes.MultiplyAdd(weight, TLanes.Load(values + 2 * TLanes.Count), c);
+            d = TLanes.MultiplyAdd(weight, TLanes.Load(values + 3 * TLanes.Count), d);
+        }
+        TLanes.Store(a, output);
+        TLanes.Store(b, output + TLanes.Count);
+        TLanes.Store(c, output + 2 * TLanes.Count);
+        TLanes.Store(d, output + 3 * TLanes.Count);
+    }
+
     /// <summary>Σ weights[t] · values[t] for one register of columns, four positions at a time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TVector WeightedColumn(float* weights, float* values, int count, int stride)
     {
         var (a, b, c, d) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);

@@ -61,10 +61,10 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
             {
                 var seen = Math.Min(time, first + Tile);
                 LoadQueries(time, first, head, qkv, queries);
-                SmallProduct.Compute(seen, size, Tile, keys, size, 1, queries, scores, accumulate: false);
+                MatrixProduct.Compute(seen, size, Tile, keys, size, 1, queries, Tile, scores, Tile, accumulate: false);
                 Softmax(seen, first, scores, logSums + (nint)head * time + first, Math.Min(Tile, time - first));
-                SmallProduct.Compute(size, seen, Tile, values, 1, RowLength, scores, mixed, accumulate: false);
-                StoreTransposed(Math.Min(Tile, time - first), mixed, output + (nint)first * _config.Dim + head * size, _config.Dim);
+                MatrixProduct.Compute(size, seen, Tile, values, 1, RowLength, scores, Tile, mixed, Tile, accumulate: false);
+                Transposition.Compute(size, Math.Min(Tile, time - first), mixed, Tile, output + (nint)first * _config.Dim + head * size, _config.Dim);
             }
         }
     }
@@ -106,12 +106,12 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
                     logs[lane] = lane < count ? logSums[(nint)head * time + first + lane] : T.Zero;
                     shares[lane] = lane < count ? Dot(gradient + at + (nint)lane * _config.Dim, output + at + (nint)lane * _config.Dim, size) : T.Zero;
                 }
-                SmallProduct.Compute(seen, size, Tile, keys, size, 1, queries, p, accumulate: false);
-                SmallProduct.Compute(seen, size, Tile, values, RowLength, 1, gradients, ds, accumulate: false);
+                MatrixProduct.Compute(seen, size, Tile, keys, size, 1, queries, Tile, p, Tile, accumulate: false);
+                MatrixProduct.Compute(seen, size, Tile, values, RowLength, 1, gradients, Tile, ds, Tile, accumulate: false);
                 SoftmaxBackward(seen, first, p, ds, logs, shares);
-                SmallProduct.Compute(size, seen, Tile, keys, 1, size, ds, queryGradient, accumulate: false);
-                SmallProduct.Compute(seen, Tile, _padded, ds, Tile, 1, queryRows, keyGradient, accumulate: true);
-                SmallProduct.Compute(seen, Tile, _padded, p, Tile, 1, gradientRows, valueGradient, accumulate: true);
+                MatrixProduct.Compute(size, seen, Tile, keys, 1, size, ds, Tile, queryGradient, Tile, accumulate: false);
+                MatrixProduct.Compute(seen, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient, _padded, accumulate: true);
+                MatrixProduct.Compute(seen, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient, _padded, accumulate: true);
                 StoreQueryGradient(first, count, queryGradient, gradientQkv + (nint)first * RowLength + head * size);
             }
         }
@@ -168,23 +168,14 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
     {
         if (count < Tile)
             new Span<T>(tile, _config.HeadSize * Tile).Clear();
-        for (var lane = 0; lane < count; lane++)
-            for (var d = 0; d < _config.HeadSize; d++)
-                tile[d * Tile + lane] = rows[(nint)lane * _config.Dim + d];
-    }
-
-    private void StoreTransposed(int count, T* tile, T* rows, int rowLength)
-    {
-        for (var lane = 0; lane < count; lane++)
-            for (var d = 0; d < _config.HeadSize; d++)
-                rows[(nint)lane * rowLength + d] = tile[d * Tile + lane];
+        Transposition.Compute(count, _config.HeadSize, rows, _config.Dim, tile, Tile);
     }
 
     /// <summary>(head_size, tile) to (tile, padded).</summary>
     private void TransposeToRows(T* tile, T* rows)
     {
         new Span<T>(rows, Tile * _padded).Clear();
-        StoreTransposed(Tile, tile, rows, _padded);
+        Transposition.Compute(_config.HeadSize, Tile, tile, Tile, rows, _padded);
     }
 
     private static T Dot(T* a, T* b, int length)

@@ -158,6 +158,26 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
         }
     }
 
+    /// <summary>The gradient by W of x · Wᵀ: gradientᵀ · x. oneDNN and MKL copy gradientᵀ first, or are slow.</summary>
+    /// <param name="gradient">By x · Wᵀ, (rows, out); may be some columns of a matrix.</param>
+    /// <param name="x">(rows, in).</param>
+    /// <param name="result">(out, in).</param>
+    /// <param name="accumulate">Whether to add it to the result.</param>
+    public static void WeightGradient(Tensor gradient, Tensor x, Tensor result, bool accumulate)
+    {
+        const int MostRows = 256; // of W in a part: their part of gradientᵀ stays in a core's own cache
+        var (rows, width, inner) = ((int)result.shape[0], (int)result.shape[1], (int)x.shape[0]);
+        T* from = Data(gradient), right = Data(x), to = Data(result);
+        var step = (nint)gradient.stride(0);
+        var evenly = (rows + get_num_threads() - 1) / get_num_threads();
+        var height = Math.Min(MostRows, (evenly + MatrixProduct.Rows - 1) / MatrixProduct.Rows * MatrixProduct.Rows);
+        TorchThreads.For((rows + height - 1) / height, part =>
+        {
+            var first = part * height;
+            MatrixProduct.Compute(Math.Min(height, rows - first), inner, width, from + first, 1, step, right, width, to + (nint)first * width, width, accumulate);
+        });
+    }
+
     private static void ForBlocks(int rows, Action<int, int> body) =>
         TorchThreads.For((rows + Block - 1) / Block, block => body(block * Block, Math.Min(rows, (block + 1) * Block)));
 

@@ -69,7 +69,7 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         }
         using var normed = _operators.Norm(streams[^1], Weight(TensorNames.Norm));
         var gradient = empty_like(normed).DetachFromDisposeScope();
-        var classifierGradient = zeros_like(Weight(_classifier)).DetachFromDisposeScope();
+        var classifierGradient = empty_like(Weight(_classifier)).DetachFromDisposeScope();
         var loss = Classify(normed, targets, gradient, classifierGradient);
         return (loss, new Pass(tokens.alias().DetachFromDisposeScope(), streams, layers, gradient, classifierGradient));
     }
@@ -119,15 +119,15 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         using var scope = NewDisposeScope();
         var (ffnNorm, attentionNorm) = (Weight(TensorNames.FfnNorm(layer)), Weight(TensorNames.AttentionNorm(layer)));
 
-        AddGradient(WeightGradient(gradient, FusedOperators<T>.SwiGlu(kept.Gates)), TensorNames.W2(layer));
+        AddWeightGradient(gradient, FusedOperators<T>.SwiGlu(kept.Gates), TensorNames.W2(layer));
         var gates = FusedOperators<T>.SwiGluBackward(kept.Gates, InputGradient(gradient, Weight(TensorNames.W2(layer))));
-        AddGradient(WeightGradient(gates, _operators.Norm(kept.H, ffnNorm)), TensorNames.W1(layer), TensorNames.W3(layer));
+        AddWeightGradient(gates, _operators.Norm(kept.H, ffnNorm), TensorNames.W1(layer), TensorNames.W3(layer));
         AddGradient(_operators.NormBackward(kept.H, ffnNorm, InputGradient(gates, Gates(layer)), gradient), TensorNames.FfnNorm(layer));
 
-        AddGradient(WeightGradient(gradient, kept.Attended), TensorNames.Wo(layer));
+        AddWeightGradient(gradient, kept.Attended, TensorNames.Wo(layer));
         var attended = InputGradient(gradient, Weight(TensorNames.Wo(layer)));
         var qkv = _operators.AttentionBackward(kept.Qkv, kept.Attended, kept.LogSums, attended, time);
-        AddGradient(WeightGradient(qkv, _operators.Norm(x, attentionNorm)), TensorNames.Wq(layer), TensorNames.Wk(layer), TensorNames.Wv(layer));
+        AddWeightGradient(qkv, _operators.Norm(x, attentionNorm), TensorNames.Wq(layer), TensorNames.Wk(layer), TensorNames.Wv(layer));
         AddGradient(_operators.NormBackward(x, attentionNorm, InputGradient(qkv, Qkv(layer)), gradient), TensorNames.AttentionNorm(layer));
     }
 
@@ -138,16 +138,18 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         var wanted = targets.data<long>().ToArray();
         var factor = 1.0 / wanted.Count(target => target >= 0);
         var loss = 0.0;
+        var classifier = Weight(_classifier);
         var rows = Math.Max(1, PartSize / _config.VocabSize);
         for (var first = 0L; first < stream.shape[0]; first += rows)
         {
             using var scope = NewDisposeScope();
             var count = Math.Min(rows, stream.shape[0] - first);
             var part = stream.narrow(0, first, count);
-            var scores = Product(part, Weight(_classifier));
+            var scores = Product(part, classifier);
             loss += FusedOperators<T>.CrossEntropy(scores, wanted.AsSpan((int)first, (int)count), factor);
-            gradient?.narrow(0, first, count).copy_(InputGradient(scores, Weight(_classifier)));
-            classifierGradient?.add_(WeightGradient(scores, part));
+            gradient?.narrow(0, first, count).copy_(InputGradient(scores, classifier));
+            if (classifierGradient is not null)
+                WeightGradient(scores, part, classifierGradient, accumulate: first > 0);
         }
         return tensor(loss, dtype: stream.dtype);
     }
@@ -163,25 +165,38 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
     /// <summary>The gradient by x of x · Wᵀ.</summary>
     private Tensor InputGradient(Tensor gradient, Tensor weight) => Multiply(gradient, weight);
 
-    /// <summary>The gradient by W of x · Wᵀ.</summary>
-    private Tensor WeightGradient(Tensor gradient, Tensor x) => Multiply(gradient.t(), x);
-
     private Tensor Multiply(Tensor a, Tensor b) => _placement.ForProduct(a).mm(_placement.ForProduct(b)).to(_placement.Weights);
 
-    /// <summary>Adds a gradient, of several parameters if their matrices stand one below the other, to those that are there.</summary>
-    private void AddGradient(Tensor gradient, params ReadOnlySpan<string> names)
+    /// <summary>Adds the gradient by W of x · Wᵀ, of several matrices if they stand one below the other in W.</summary>
+    private void AddWeightGradient(Tensor gradient, Tensor x, params ReadOnlySpan<string> names)
     {
         var first = 0L;
         foreach (var name in names)
         {
             var parameter = Weight(name);
-            var own = names.Length == 1 ? gradient : gradient.narrow(0, first, parameter.shape[0]);
+            var sum = parameter.grad;
+            WeightGradient(gradient.narrow(1, first, parameter.shape[0]), x, sum ?? (parameter.grad = empty_like(parameter)), accumulate: sum is not null);
             first += parameter.shape[0];
-            if (parameter.grad is { } sum)
-                sum.add_(own);
-            else
-                parameter.grad = names.Length == 1 ? own : own.clone();
         }
+    }
+
+    private void WeightGradient(Tensor gradient, Tensor x, Tensor result, bool accumulate)
+    {
+        if (_placement.Products == _placement.Weights)
+            FusedOperators<T>.WeightGradient(gradient, x, result, accumulate);
+        else if (accumulate)
+            result.add_(Multiply(gradient.t(), x));
+        else
+            result.copy_(Multiply(gradient.t(), x));
+    }
+
+    /// <summary>Adds a gradient to the one that is there.</summary>
+    private void AddGradient(Tensor gradient, string name)
+    {
+        if (Weight(name).grad is { } sum)
+            sum.add_(gradient);
+        else
+            Weight(name).grad = gradient;
     }
 
     /// <summary>What the forward pass of a layer keeps for the backward pass, and its output.</summary>

@@ -1,0 +1,406 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace LlamaFullstack.Training.Kernels;
+
+/// <summary>The matrix product that everything is made of, C = A · B or C += A · B, on one thread.</summary>
+/// <remarks>
+/// Eight rows of up to three registers of C stay in registers: 24 sums, which hide the latency of the multiply-add units, from 11
+/// loads. A panel of B, as wide as these, is copied together so that it stays in the first cache while all rows of A go by. A value of C
+/// is the same whatever part of C is computed with it.
+/// </remarks>
+internal static unsafe class MatrixProduct
+{
+    /// <summary>Rows of C that stay in registers.</summary>
+    public const int Rows = 8;
+
+    private const int Registers = 3; // of each of these rows
+
+    // Most rows of B in a panel: with 48 columns of float32 36 KB, of the 48 KB of a first cache.
+    private const int MaxDepth = 192;
+
+    [ThreadStatic]
+    private static void* _memory;
+    [ThreadStatic]
+    private static nuint _memoryLength;
+
+    /// <summary>C = A · B, or C += A · B.</summary>
+    /// <param name="rows">Of A and C.</param>
+    /// <param name="inner">Columns of A, rows of B.</param>
+    /// <param name="width">Columns of B and C.</param>
+    /// <param name="a">A's value (i, k) lies at i · <paramref name="aRow"/> + k · <paramref name="aColumn"/>.</param>
+    /// <param name="aRow">Step between A's rows.</param>
+    /// <param name="aColumn">Step between A's columns.</param>
+    /// <param name="b">B's value (k, j) lies at k · <paramref name="bRow"/> + j.</param>
+    /// <param name="bRow">Step between B's rows.</param>
+    /// <param name="c">C's value (i, j) lies at i · <paramref name="cRow"/> + j.</param>
+    /// <param name="cRow">Step between C's rows.</param>
+    /// <param name="accumulate">Whether to add to C.</param>
+    public static void Compute<T>(int rows, int inner, int width, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var lanes = Vector512<T>.Count;
+        var depths = (inner + MaxDepth - 1) / MaxDepth;
+        var evenDepth = (inner + depths - 1) / depths; // a short rest would load and store C for little work
+        var packsA = aRow == 1 && aColumn != Rows && rows >= Rows;
+        var panel = (T*)Memory((nuint)(evenDepth * Registers * lanes + Rows * Registers * lanes + (packsA ? rows * evenDepth : 0)) * (nuint)sizeof(T));
+        T* edge = panel + evenDepth * Registers * lanes, packedA = edge + Rows * Registers * lanes;
+        for (var k = 0; k < inner; k += evenDepth)
+        {
+            var depth = Math.Min(evenDepth, inner - k);
+            if (packsA)
+                PackRows(rows, depth, a + k * aColumn, aColumn, packedA);
+            for (var j = 0; j < width; j += Registers * lanes)
+            {
+                var columns = Math.Min(Registers * lanes, width - j);
+                var padded = (columns + lanes - 1) / lanes * lanes;
+                T* from = b + k * bRow + j, together = panel;
+                if (bRow == padded && columns == padded)
+                    together = from;
+                else
+                    PackPanel(depth, columns, from, bRow, panel, padded);
+                for (var i = 0; i < rows; i += Rows)
+                {
+                    var count = Math.Min(Rows, rows - i);
+                    T* tile = packsA && count == Rows ? packedA + (nint)i * depth : a + i * aRow + k * aColumn;
+                    var (tileRow, tileColumn) = packsA && count == Rows ? (1, Rows) : (aRow, aColumn);
+                    T* target = c + i * cRow + j;
+                    if (columns == padded)
+                    {
+                        Tile(count, padded, depth, tile, tileRow, tileColumn, together, target, cRow, accumulate || k > 0);
+                        continue;
+                    }
+                    if (accumulate || k > 0)
+                        Copy(count, columns, target, cRow, edge, padded);
+                    Tile(count, padded, depth, tile, tileRow, tileColumn, together, edge, padded, accumulate || k > 0);
+                    Copy(count, columns, edge, padded, target, cRow);
+                }
+            }
+        }
+    }
+
+    /// <summary>Memory of this thread's, which it keeps: a panel of B, and of A as many rows as there are in a call.</summary>
+    private static void* Memory(nuint length)
+    {
+        if (length > _memoryLength)
+        {
+            NativeMemory.AlignedFree(_memory);
+            _memory = NativeMemory.AlignedAlloc(length, 64);
+            _memoryLength = length;
+        }
+        return _memory;
+    }
+
+    /// <summary>Eight neighbouring values of each column side by side: where A is transposed its columns lie far apart.</summary>
+    private static void PackRows<T>(int rows, int depth, T* a, nint aColumn, T* packed) where T : unmanaged
+    {
+        for (var i = 0; i + Rows <= rows; i += Rows)
+            for (var k = 0; k < depth; k++)
+                Unsafe.CopyBlockUnaligned(packed + (nint)i * depth + k * Rows, a + i + k * aColumn, (uint)(Rows * sizeof(T)));
+    }
+
+    /// <summary>Columns of B side by side, with zeros up to a whole register.</summary>
+    private static void PackPanel<T>(int depth, int columns, T* b, nint bRow, T* panel, int padded) where T : unmanaged
+    {
+        if (columns < padded)
+            new Span<T>(panel, depth * padded).Clear();
+        Copy(depth, columns, b, bRow, panel, padded);
+    }
+
+    private static void Copy<T>(int rows, int columns, T* from, nint fromRow, T* to, nint toRow) where T : unmanaged
+    {
+        for (var i = 0; i < rows; i++)
+            Unsafe.CopyBlockUnaligned(to + i * toRow, from + i * fromRow, (uint)(columns * sizeof(T)));
+    }
+
+    /// <summary>At most eight rows and three registers of C, for a panel of B.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile<T>(int rows, int width, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, nint cRow, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var lanes = Vector512<T>.Count;
+        if (rows < Rows)
+        {
+            for (var i = 0; i < rows; i++)
+                for (var j = 0; j < width; j += lanes)
+                    OneRow(inner, a + i * aRow, aColumn, b + j, width, c + i * cRow + j, accumulate);
+        }
+        else if (width == 3 * lanes)
+        {
+            ThreeRegisters(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+        }
+        else if (width == 2 * lanes)
+        {
+            TwoRegisters(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+        }
+        else
+        {
+            OneRegister(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+        }
+    }
+
+    /// <summary>Eight rows of three registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ThreeRegisters<T>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var lanes = Vector512<T>.Count;
+        Vector512<T> c00 = default, c01 = default, c02 = default;
+        Vector512<T> c10 = default, c11 = default, c12 = default;
+        Vector512<T> c20 = default, c21 = default, c22 = default;
+        Vector512<T> c30 = default, c31 = default, c32 = default;
+        Vector512<T> c40 = default, c41 = default, c42 = default;
+        Vector512<T> c50 = default, c51 = default, c52 = default;
+        Vector512<T> c60 = default, c61 = default, c62 = default;
+        Vector512<T> c70 = default, c71 = default, c72 = default;
+        if (accumulate)
+        {
+            c00 = Vector512.Load(c);
+            c01 = Vector512.Load(c + lanes);
+            c02 = Vector512.Load(c + 2 * lanes);
+            c10 = Vector512.Load(c + cRow);
+            c11 = Vector512.Load(c + cRow + lanes);
+            c12 = Vector512.Load(c + cRow + 2 * lanes);
+            c20 = Vector512.Load(c + 2 * cRow);
+            c21 = Vector512.Load(c + 2 * cRow + lanes);
+            c22 = Vector512.Load(c + 2 * cRow + 2 * lanes);
+            c30 = Vector512.Load(c + 3 * cRow);
+            c31 = Vector512.Load(c + 3 * cRow + lanes);
+            c32 = Vector512.Load(c + 3 * cRow + 2 * lanes);
+            c40 = Vector512.Load(c + 4 * cRow);
+            c41 = Vector512.Load(c + 4 * cRow + lanes);
+            c42 = Vector512.Load(c + 4 * cRow + 2 * lanes);
+            c50 = Vector512.Load(c + 5 * cRow);
+            c51 = Vector512.Load(c + 5 * cRow + lanes);
+            c52 = Vector512.Load(c + 5 * cRow + 2 * lanes);
+            c60 = Vector512.Load(c + 6 * cRow);
+            c61 = Vector512.Load(c + 6 * cRow + lanes);
+            c62 = Vector512.Load(c + 6 * cRow + 2 * lanes);
+            c70 = Vector512.Load(c + 7 * cRow);
+            c71 = Vector512.Load(c + 7 * cRow + lanes);
+            c72 = Vector512.Load(c + 7 * cRow + 2 * lanes);
+        }
+        var aMiddle = a + 4 * aRow;
+        var aThree = 3 * aRow;
+        for (var k = 0; k < inner; k++)
+        {
+            var b0 = Vector512.Load(b);
+            var b1 = Vector512.Load(b + lanes);
+            var b2 = Vector512.Load(b + 2 * lanes);
+            var value = Vector512.Create(a[0]);
+            c00 = Lanes.MultiplyAdd(value, b0, c00);
+            c01 = Lanes.MultiplyAdd(value, b1, c01);
+            c02 = Lanes.MultiplyAdd(value, b2, c02);
+            value = Vector512.Create(a[aRow]);
+            c10 = Lanes.MultiplyAdd(value, b0, c10);
+            c11 = Lanes.MultiplyAdd(value, b1, c11);
+            c12 = Lanes.MultiplyAdd(value, b2, c12);
+            value = Vector512.Create(a[2 * aRow]);
+            c20 = Lanes.MultiplyAdd(value, b0, c20);
+            c21 = Lanes.MultiplyAdd(value, b1, c21);
+            c22 = Lanes.MultiplyAdd(value, b2, c22);
+            value = Vector512.Create(a[aThree]);
+            c30 = Lanes.MultiplyAdd(value, b0, c30);
+            c31 = Lanes.MultiplyAdd(value, b1, c31);
+            c32 = Lanes.MultiplyAdd(value, b2, c32);
+            value = Vector512.Create(aMiddle[0]);
+            c40 = Lanes.MultiplyAdd(value, b0, c40);
+            c41 = Lanes.MultiplyAdd(value, b1, c41);
+            c42 = Lanes.MultiplyAdd(value, b2, c42);
+            value = Vector512.Create(aMiddle[aRow]);
+            c50 = Lanes.MultiplyAdd(value, b0, c50);
+            c51 = Lanes.MultiplyAdd(value, b1, c51);
+            c52 = Lanes.MultiplyAdd(value, b2, c52);
+            value = Vector512.Create(aMiddle[2 * aRow]);
+            c60 = Lanes.MultiplyAdd(value, b0, c60);
+            c61 = Lanes.MultiplyAdd(value, b1, c61);
+            c62 = Lanes.MultiplyAdd(value, b2, c62);
+            value = Vector512.Create(aMiddle[aThree]);
+            c70 = Lanes.MultiplyAdd(value, b0, c70);
+            c71 = Lanes.MultiplyAdd(value, b1, c71);
+            c72 = Lanes.MultiplyAdd(value, b2, c72);
+            a += aColumn;
+            aMiddle += aColumn;
+            b += bRow;
+        }
+        Vector512.Store(c00, c);
+        Vector512.Store(c01, c + lanes);
+        Vector512.Store(c02, c + 2 * lanes);
+        Vector512.Store(c10, c + cRow);
+        Vector512.Store(c11, c + cRow + lanes);
+        Vector512.Store(c12, c + cRow + 2 * lanes);
+        Vector512.Store(c20, c + 2 * cRow);
+        Vector512.Store(c21, c + 2 * cRow + lanes);
+        Vector512.Store(c22, c + 2 * cRow + 2 * lanes);
+        Vector512.Store(c30, c + 3 * cRow);
+        Vector512.Store(c31, c + 3 * cRow + lanes);
+        Vector512.Store(c32, c + 3 * cRow + 2 * lanes);
+        Vector512.Store(c40, c + 4 * cRow);
+        Vector512.Store(c41, c + 4 * cRow + lanes);
+        Vector512.Store(c42, c + 4 * cRow + 2 * lanes);
+        Vector512.Store(c50, c + 5 * cRow);
+        Vector512.Store(c51, c + 5 * cRow + lanes);
+        Vector512.Store(c52, c + 5 * cRow + 2 * lanes);
+        Vector512.Store(c60, c + 6 * cRow);
+        Vector512.Store(c61, c + 6 * cRow + lanes);
+        Vector512.Store(c62, c + 6 * cRow + 2 * lanes);
+        Vector512.Store(c70, c + 7 * cRow);
+        Vector512.Store(c71, c + 7 * cRow + lanes);
+        Vector512.Store(c72, c + 7 * cRow + 2 * lanes);
+    }
+
+    /// <summary>Eight rows of two registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void TwoRegisters<T>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var lanes = Vector512<T>.Count;
+        Vector512<T> c00 = default, c01 = default;
+        Vector512<T> c10 = default, c11 = default;
+        Vector512<T> c20 = default, c21 = default;
+        Vector512<T> c30 = default, c31 = default;
+        Vector512<T> c40 = default, c41 = default;
+        Vector512<T> c50 = default, c51 = default;
+        Vector512<T> c60 = default, c61 = default;
+        Vector512<T> c70 = default, c71 = default;
+        if (accumulate)
+        {
+            c00 = Vector512.Load(c);
+            c01 = Vector512.Load(c + lanes);
+            c10 = Vector512.Load(c + cRow);
+            c11 = Vector512.Load(c + cRow + lanes);
+            c20 = Vector512.Load(c + 2 * cRow);
+            c21 = Vector512.Load(c + 2 * cRow + lanes);
+            c30 = Vector512.Load(c + 3 * cRow);
+            c31 = Vector512.Load(c + 3 * cRow + lanes);
+            c40 = Vector512.Load(c + 4 * cRow);
+            c41 = Vector512.Load(c + 4 * cRow + lanes);
+            c50 = Vector512.Load(c + 5 * cRow);
+            c51 = Vector512.Load(c + 5 * cRow + lanes);
+            c60 = Vector512.Load(c + 6 * cRow);
+            c61 = Vector512.Load(c + 6 * cRow + lanes);
+            c70 = Vector512.Load(c + 7 * cRow);
+            c71 = Vector512.Load(c + 7 * cRow + lanes);
+        }
+        var aMiddle = a + 4 * aRow;
+        var aThree = 3 * aRow;
+        for (var k = 0; k < inner; k++)
+        {
+            var b0 = Vector512.Load(b);
+            var b1 = Vector512.Load(b + lanes);
+            var value = Vector512.Create(a[0]);
+            c00 = Lanes.MultiplyAdd(value, b0, c00);
+            c01 = Lanes.MultiplyAdd(value, b1, c01);
+            value = Vector512.Create(a[aRow]);
+            c10 = Lanes.MultiplyAdd(value, b0, c10);
+            c11 = Lanes.MultiplyAdd(value, b1, c11);
+            value = Vector512.Create(a[2 * aRow]);
+            c20 = Lanes.MultiplyAdd(value, b0, c20);
+            c21 = Lanes.MultiplyAdd(value, b1, c21);
+            value = Vector512.Create(a[aThree]);
+            c30 = Lanes.MultiplyAdd(value, b0, c30);
+            c31 = Lanes.MultiplyAdd(value, b1, c31);
+            value = Vector512.Create(aMiddle[0]);
+            c40 = Lanes.MultiplyAdd(value, b0, c40);
+            c41 = Lanes.MultiplyAdd(value, b1, c41);
+            value = Vector512.Create(aMiddle[aRow]);
+            c50 = Lanes.MultiplyAdd(value, b0, c50);
+            c51 = Lanes.MultiplyAdd(value, b1, c51);
+            value = Vector512.Create(aMiddle[2 * aRow]);
+            c60 = Lanes.MultiplyAdd(value, b0, c60);
+            c61 = Lanes.MultiplyAdd(value, b1, c61);
+            value = Vector512.Create(aMiddle[aThree]);
+            c70 = Lanes.MultiplyAdd(value, b0, c70);
+            c71 = Lanes.MultiplyAdd(value, b1, c71);
+            a += aColumn;
+            aMiddle += aColumn;
+            b += bRow;
+        }
+        Vector512.Store(c00, c);
+        Vector512.Store(c01, c + lanes);
+        Vector512.Store(c10, c + cRow);
+        Vector512.Store(c11, c + cRow + lanes);
+        Vector512.Store(c20, c + 2 * cRow);
+        Vector512.Store(c21, c + 2 * cRow + lanes);
+        Vector512.Store(c30, c + 3 * cRow);
+        Vector512.Store(c31, c + 3 * cRow + lanes);
+        Vector512.Store(c40, c + 4 * cRow);
+        Vector512.Store(c41, c + 4 * cRow + lanes);
+        Vector512.Store(c50, c + 5 * cRow);
+        Vector512.Store(c51, c + 5 * cRow + lanes);
+        Vector512.Store(c60, c + 6 * cRow);
+        Vector512.Store(c61, c + 6 * cRow + lanes);
+        Vector512.Store(c70, c + 7 * cRow);
+        Vector512.Store(c71, c + 7 * cRow + lanes);
+    }
+
+    /// <summary>Eight rows of one register.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void OneRegister<T>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        Vector512<T> c00 = default;
+        Vector512<T> c10 = default;
+        Vector512<T> c20 = default;
+        Vector512<T> c30 = default;
+        Vector512<T> c40 = default;
+        Vector512<T> c50 = default;
+        Vector512<T> c60 = default;
+        Vector512<T> c70 = default;
+        if (accumulate)
+        {
+            c00 = Vector512.Load(c);
+            c10 = Vector512.Load(c + cRow);
+            c20 = Vector512.Load(c + 2 * cRow);
+            c30 = Vector512.Load(c + 3 * cRow);
+            c40 = Vector512.Load(c + 4 * cRow);
+            c50 = Vector512.Load(c + 5 * cRow);
+            c60 = Vector512.Load(c + 6 * cRow);
+            c70 = Vector512.Load(c + 7 * cRow);
+        }
+        var aMiddle = a + 4 * aRow;
+        var aThree = 3 * aRow;
+        for (var k = 0; k < inner; k++)
+        {
+            var b0 = Vector512.Load(b);
+            var value = Vector512.Create(a[0]);
+            c00 = Lanes.MultiplyAdd(value, b0, c00);
+            value = Vector512.Create(a[aRow]);
+            c10 = Lanes.MultiplyAdd(value, b0, c10);
+            value = Vector512.Create(a[2 * aRow]);
+            c20 = Lanes.MultiplyAdd(value, b0, c20);
+            value = Vector512.Create(a[aThree]);
+            c30 = Lanes.MultiplyAdd(value, b0, c30);
+            value = Vector512.Create(aMiddle[0]);
+            c40 = Lanes.MultiplyAdd(value, b0, c40);
+            value = Vector512.Create(aMiddle[aRow]);
+            c50 = Lanes.MultiplyAdd(value, b0, c50);
+            value = Vector512.Create(aMiddle[2 * aRow]);
+            c60 = Lanes.MultiplyAdd(value, b0, c60);
+            value = Vector512.Create(aMiddle[aThree]);
+            c70 = Lanes.MultiplyAdd(value, b0, c70);
+            a += aColumn;
+            aMiddle += aColumn;
+            b += bRow;
+        }
+        Vector512.Store(c00, c);
+        Vector512.Store(c10, c + cRow);
+        Vector512.Store(c20, c + 2 * cRow);
+        Vector512.Store(c30, c + 3 * cRow);
+        Vector512.Store(c40, c + 4 * cRow);
+        Vector512.Store(c50, c + 5 * cRow);
+        Vector512.Store(c60, c + 6 * cRow);
+        Vector512.Store(c70, c + 7 * cRow);
+    }
+
+    private static void OneRow<T>(int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var sum = accumulate ? Vector512.Load(c) : default;
+        for (var k = 0; k < inner; k++)
+            sum = Lanes.MultiplyAdd(Vector512.Create(a[k * aColumn]), Vector512.Load(b + k * bRow), sum);
+        Vector512.Store(sum, c);
+    }
+}
