@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Encoding, vocabulary training and pretokenising beside sentencepiece, Microsoft.ML.Tokenizers and llama2.c's loop, in turns. Results are compared first.
-# Usage: scripts/bench-tokenizer.sh [encode|train|pretokenize …]    all three by default; writes Markdown tables of medians
+# Usage: scripts/bench-tokenizer.sh [prepare] [encode] [train] [pretokenize]    all by default; writes Markdown tables of medians
+#   prepare makes the texts and what needs no clock, and is done in any case
 #   FIXTURES=FOLDER     real stories and Llama 2's tokenizer; ../shared/fixtures by default. Without it: generated stories and a vocabulary of them
 #   MB="3 100 400"      sizes of the text       ROUNDS=3      PEER_MB=20  what the slower encoders get of it, from the beginning
 #   SPM_ENCODE, SPM_TRAIN=PATH   sentencepiece's programs; those of the PATH by default (Debian: apt-get install sentencepiece)
 #   EXACT_SPM_TRAIN=PATH   a spm_train of 0.1.99 or later, whose vocabulary must be ours; Debian 12's 0.1.97 trains other pieces
 #   PYTHON=PATH         a Python with sentencepiece and numpy, for llama2.c's loop; python3 by default
+#   WORK=FOLDER         keeps the texts there, for the next time
 #   MEASURE=COMMAND     every measured command runs under it: a lock, on a machine that is shared
 # Close other programs: a busy machine gives other figures, and often other ratios.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
-parts=" ${*:-encode train pretokenize} "
+parts=" ${*:-prepare encode train pretokenize} "
 read -ra sizes <<<"${MB:-3 100 400}"
 read -ra measure <<<"${MEASURE:-}"
 rounds=${ROUNDS:-3} peer_mb=${PEER_MB:-20} fixtures=${FIXTURES:-../shared/fixtures} python=${PYTHON:-python3}
@@ -20,7 +22,7 @@ fail() { echo "bench-tokenizer.sh: $*" >&2; exit 1; }
 command -v "$spm_encode" "$spm_train" >/dev/null || fail "needs sentencepiece (Debian and Ubuntu: apt-get install sentencepiece)"
 [[ -x /usr/bin/time ]] || fail "needs GNU time (apt-get install time)"
 
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+if [[ ${WORK:-} ]]; then work=$WORK; mkdir -p "$work"; else work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT; fi
 for project in src/Cli scripts/TokenizerBenchmark; do dotnet build "$project" -c Release --nologo -v quiet >"$work/build" || fail "$(grep -m 1 error "$work/build")"; done
 llamafs=$PWD/artifacts/bin/Cli/release/llamafs bench=$PWD/artifacts/bin/TokenizerBenchmark/release/LlamaFullstack.TokenizerBenchmark
 
@@ -36,18 +38,19 @@ ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf (a < 10 * b ? "%.1f" : "%.0f")
 # A folder of so many megabytes of stories: the fixtures' real ones and generated ones.
 stories() {
     local folder=$work/stories-$1
-    [[ -d $folder ]] && return
+    [[ ! -e $folder.txt ]] || return 0
     "$llamafs" data sample --data_dir "$work/sample" --num_stories=$(($1 * 1180 - 1800)) 2>/dev/null
     mv "$work/sample/sample/stories" "$folder"
     for shard in "$fixtures"/tinystories/TinyStories_all_data/*.json; do [[ ! -e $shard ]] || cp "$shard" "$folder/real-$(basename "$shard")"; done # 1.6 MB
-    "$bench" stories "$folder" >"$folder.txt"
+    "$bench" stories "$folder" >"$folder.part"
+    mv "$folder.part" "$folder.txt"
 }
 text() { # KIND MB → the path of a text
     [[ $1 != stories ]] || stories "$2"
     [[ -e $work/$1-$2.txt ]] || "$bench" "$1" "$2" >"$work/$1-$2.txt"
     echo "$work/$1-$2.txt"
 }
-vocab_size=2000
+vocab_size=2000 varied_mb=40 varied_pieces=2048
 [[ ! -d $fixtures/tinystories ]] || vocab_size=4096
 vocabulary() { # one of the smallest stories → the path of its .model
     stories "${sizes[0]}"
@@ -55,15 +58,31 @@ vocabulary() { # one of the smallest stories → the path of its .model
     echo "$work/vocab/stories-${sizes[0]}/tok$vocab_size.model"
 }
 
-encode() {
-    local model=$fixtures/llama2-tokenizer/tokenizer.model name="Llama 2's 32,000 pieces" kind size text
+spm_options=(--model_type=bpe --character_coverage=1.0 --split_digits=true --allow_whitespace_only_pieces=true --byte_fallback=true
+    --normalization_rule_name=identity --self_test_sample_size=0 --num_threads=2)
+prepare() {
+    local kind size text
+    for size in "${sizes[@]}"; do
+        stories "$size"
+        ((size > 100)) || text hostile "$size" >/dev/null
+    done
+    model=$fixtures/llama2-tokenizer/tokenizer.model name="Llama 2's 32,000 pieces"
     [[ -e $model ]] || { model=$(vocabulary) && name="$vocab_size pieces of stories"; }
     for kind in stories hostile; do
         text=$(text $kind "${sizes[0]}")
-        "$spm_encode" --model="$model" --output_format=id --input="$text" >"$work/theirs" 2>/dev/null
-        "$bench" ids "$model" "$text" >"$work/ours"
-        cmp -s "$work/ours" "$work/theirs" || fail "$kind: the ids differ from spm_encode's"
+        [[ -e $text.ids ]] || "$spm_encode" --model="$model" --output_format=id --input="$text" >"$text.ids" 2>/dev/null
+        "$bench" ids "$model" "$text" | cmp -s - "$text.ids" || fail "$kind: the ids differ from spm_encode's"
     done
+    [[ ${EXACT_SPM_TRAIN:-} ]] || return 0
+    for size in "${sizes[@]}"; do exact stories "$size" $vocab_size; done
+    exact varied "$varied_mb" "$varied_pieces"
+}
+exact() { # KIND MB VOCAB_SIZE: the vocabulary that ours must be
+    [[ -e $work/$1-$2.vocab ]] || "$EXACT_SPM_TRAIN" --input="$(text "$1" "$2")" --model_prefix="$work/$1-$2" --vocab_size="$3" "${spm_options[@]}" >/dev/null 2>&1
+}
+
+encode() {
+    local kind size text
     took start "$spm_encode" --model="$model" --input=/dev/null
     echo "Encoding, one thread, MB/s, $name; ids compared with spm_encode's on ${sizes[0]} MB of each text. The slower two read the first $peer_mb MB."
     echo
@@ -84,32 +103,28 @@ encode() {
     done
 }
 
-spm_options=(--model_type=bpe --character_coverage=1.0 --split_digits=true --allow_whitespace_only_pieces=true --byte_fallback=true
-    --normalization_rule_name=identity --self_test_sample_size=0 --num_threads=2)
 train_row() { # KIND MB VOCAB_SIZE DATASET OPTION…
-    local kind=$1 size=$2 pieces=$3 dataset=$4 text same=; shift 4
+    local kind=$1 size=$2 pieces=$3 dataset=$4 text peer same; shift 4
     text=$(text "$kind" "$size")
-    if [[ ${EXACT_SPM_TRAIN:-} ]]; then
-        "$EXACT_SPM_TRAIN" --input="$text" --model_prefix="$work/exact" --vocab_size="$pieces" "${spm_options[@]}" >/dev/null 2>&1
-    fi
     rm -f "$work/ours" "$work/theirs"
     for ((round = 0; round < rounds; round++)); do
         took ours "$llamafs" data train_vocab --data_dir "$work/trained" --dataset="$dataset" --vocab_size="$pieces" --threads=2 "$@"
         took theirs "$spm_train" --input="$text" --model_prefix="$work/spm" --vocab_size="$pieces" "${spm_options[@]}"
     done
-    same=$(cmp -s "$work/trained/$(basename "$dataset" .txt)/tok$pieces.vocab" "$work/${EXACT_SPM_TRAIN:+exact}${EXACT_SPM_TRAIN:-spm}.vocab" 2>/dev/null && echo identical || echo differs)
+    [[ ${EXACT_SPM_TRAIN:-} ]] && peer=$work/$kind-$size.vocab || peer=$work/spm.vocab
+    same=$(cmp -s "$work/trained/$kind-$size/tok$pieces.vocab" "$peer" && echo identical || echo differ)
     echo "| $kind | $size | $pieces | $(median ours 1) | $(median theirs 1) | $(ratio "$(median theirs 1)" "$(median ours 1)") | $(median ours 3) | $(median theirs 3) | $same |"
 }
 train() {
     echo "Vocabulary training, two threads, seconds from start to end and MB of memory at the peak, start-up included; llamafs reads the .json shards, or the .txt, spm_train ($("$spm_train" --version 2>&1 | head -n 1)) the text."
     echo
-    echo "| text | MB | pieces | llamafs s | spm_train s | ratio | llamafs MB | spm_train MB | pieces and scores |"
+    echo "| text | MB | pieces | llamafs s | spm_train s | ratio | llamafs MB | spm_train MB | pieces and scores${EXACT_SPM_TRAIN:+, beside $("$EXACT_SPM_TRAIN" --version)} |"
     echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for size in "${sizes[@]}"; do
         stories "$size"
         train_row stories "$size" $vocab_size "$work/stories-$size"
     done
-    train_row varied 40 "${VARIED_PIECES:-4096}" "$(text varied 40)" --separator=line
+    train_row varied $varied_mb $varied_pieces "$(text varied $varied_mb)" --separator=line
 }
 
 # What llama2.c's tinystories.py does with a shard.
@@ -145,6 +160,7 @@ pretokenize() {
 }
 
 echo "$(date -u +%F), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; medians of $rounds rounds in turns."
+prepare
 for part in encode train pretokenize; do
     [[ $parts != *" $part "* ]] || { echo; "$part"; }
 done

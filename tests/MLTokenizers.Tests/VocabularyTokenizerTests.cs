@@ -1,6 +1,8 @@
 using System.Buffers;
 using CsCheck;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data;
+using LlamaFullstack.Data.VocabularyTraining;
 using Microsoft.ML.Tokenizers;
 
 namespace LlamaFullstack.MLTokenizers.Tests;
@@ -85,6 +87,23 @@ public class VocabularyTokenizerTests
         Assert.Equal((0, 0), (consumed, written));
         Assert.Equal(OperationStatus.InvalidData, ours.Decode([32000], room, out _, out _));
         Assert.Throws<ArgumentOutOfRangeException>(() => ours.Decode([-1]));
+    }
+
+    [Fact]
+    public void Create_AVocabularyTrainedHere_LoadsInMicrosoftsTokenizer()
+    {
+        using var temp = new TempFolder();
+        const string Text = "the cat sat on the mat and the dog ate the rat that sat on the hat";
+        var words = new WordCounts();
+        words.Add(System.Text.Encoding.UTF8.GetBytes(Text));
+        var folder = new DataFolder(temp.Path, DataFolder.TinyStories);
+        VocabularyFiles.Write(folder, VocabularyTrainer.Train(words, new VocabularyTrainerSettings { VocabSize = 285 }));
+
+        using var stream = File.OpenRead(folder.TokenizerModel(285));
+        var theirs = LlamaTokenizer.Create(stream, addBeginOfSentence: false, addEndOfSentence: false);
+        var ours = new VocabularyTokenizer(SentencePieceModel.Read(folder.TokenizerModel(285)).Vocabulary);
+        Assert.Equal(theirs.EncodeToIds(Text), ours.EncodeToIds(Text));
+        Assert.Equal(Text, theirs.Decode(ours.EncodeToIds(Text)));
     }
 
     // Microsoft's own gives other ids for equal neighbours ("mmm!") and at the edges of spaces; not in this text.

@@ -69,10 +69,7 @@ public sealed class SentencePieceModel
     /// <exception cref="InvalidDataException">The file is damaged, or is not a BPE model with Llama's marks and bytes.</exception>
     public static SentencePieceModel Read(string path)
     {
-        using var file = MappedFile.Open(path);
-        if (file.Length > int.MaxValue)
-            throw new InvalidDataException($"{path}: not a sentencepiece model: {file.Length:N0} bytes.");
-        var message = file.Span(0, (int)file.Length);
+        ReadOnlySpan<byte> message = WholeFile.Read(path);
 
         var pieces = new List<Piece>();
         var isBpe = false;

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Core.Formats;
@@ -17,13 +16,11 @@ public static class TokenizerBin
     /// <summary>Reads a tokenizer.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is not a tokenizer.bin, or it is damaged.</exception>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // runs once, over every piece
     public static Vocabulary Read(string path)
     {
-        using var file = MappedFile.Open(path);
-        if (file.Length < sizeof(int) + EntryHeader || file.Length > int.MaxValue)
-            throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {file.Length:N0} bytes.");
-        var bytes = file.Span(0, (int)file.Length).ToArray().AsMemory(); // one block; the pieces are views of it
+        var bytes = WholeFile.Read(path).AsMemory(); // one block; the pieces are views of it
+        if (bytes.Length < sizeof(int) + EntryHeader)
+            throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {bytes.Length:N0} bytes.");
         var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span);
 
         var pieces = new List<Piece>(bytes.Length / UsualPieceBytes);

@@ -45,7 +45,6 @@ internal sealed class Encoder(PieceTable table, JoinTable joins)
     }
 
     // Fewer ids are written than bytes are read, so there is room for all of them, and for the cache to write eight at once.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // a prompt is encoded once: there is no second, faster time
     private int EncodeBlock(ReadOnlySpan<byte> text, Span<int> ids)
     {
         ref var bytes = ref MemoryMarshal.GetReference(text);

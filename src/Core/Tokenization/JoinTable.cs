@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace LlamaFullstack.Core.Tokenization;
 
 /// <summary>Which byte may follow which inside a piece. Between two that never do, no merge can ever reach across.</summary>
@@ -12,7 +10,6 @@ internal sealed class JoinTable
     private readonly ulong[] _joins = new ulong[256 * 256 / 64];
 
     /// <summary>Notes every two neighbours in every piece.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // runs once, over every byte of every piece
     public JoinTable(IReadOnlyList<Piece> pieces)
     {
         for (var id = 0; id < pieces.Count; id++)

@@ -17,7 +17,7 @@ internal sealed class PairMerger(PieceTable table)
 
     private readonly UnionCache _unions = new(table);
     private readonly uint[] _ranks = new uint[ShortBytes]; // by start, in a short stretch: the rank of the union with the next symbol
-    private readonly PriorityQueue<int, ulong> _heap = new(); // in a long one: the length of each union, by (rank, start)
+    private PriorityQueue<int, ulong>? _heap; // in a long one: the length of each union, by (rank, start); made when the first comes
     private Symbol[] _symbols = new Symbol[ShortBytes]; // by start
 
     private struct Symbol
@@ -31,7 +31,6 @@ internal sealed class PairMerger(PieceTable table)
     /// <param name="text">The text, with spaces as spaces.</param>
     /// <param name="ids">Receives the ids, one for each byte at most: a character that is no piece becomes its bytes.</param>
     /// <returns>Ids written.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // a prompt is encoded once: there is no second, faster time
     public int Encode(ReadOnlySpan<byte> text, Span<int> ids)
     {
         SplitIntoCharacters(text);
@@ -74,7 +73,8 @@ internal sealed class PairMerger(PieceTable table)
     private void MergeByScan(ReadOnlySpan<byte> text)
     {
         var ranks = _ranks.AsSpan();
-        ranks.Fill(Union.NoRank);
+        for (var at = 0; at < ranks.Length; at++)
+            ranks[at] = Union.NoRank; // Span.Fill would be compiled first: a millisecond before the first prompt
         for (var left = 0; left < text.Length; left += _symbols[left].Length)
             ranks[left] = UnionAt(text, left).Rank;
         while (IndexOfLeast(ranks, text.Length) is var left && ranks[left] != Union.NoRank)
@@ -97,7 +97,7 @@ internal sealed class PairMerger(PieceTable table)
             eight = Vector256.Min(eight, Vector256.LoadUnsafe(ref first, (nuint)at));
         var four = Vector128.Min(eight.GetLower(), eight.GetUpper());
         var two = Vector128.Min(four, Vector128.Shuffle(four, Vector128.Create(2u, 3u, 0u, 1u)));
-        var least = Vector256.Create(Math.Min(two[0], two[1]));
+        var least = Vector256.Create(Math.Min(two.GetElement(0), two.GetElement(1)));
         for (var at = 0; ; at += Vector256<uint>.Count)
             if (Vector256.Equals(Vector256.LoadUnsafe(ref first, (nuint)at), least).ExtractMostSignificantBits() is not 0 and var equal)
                 return at + BitOperations.TrailingZeroCount(equal);
@@ -105,8 +105,9 @@ internal sealed class PairMerger(PieceTable table)
 
     private void MergeByHeap(ReadOnlySpan<byte> text)
     {
+        _heap ??= new PriorityQueue<int, ulong>();
         for (var left = 0; left < text.Length; left += _symbols[left].Length)
-            AddToHeap(text, left);
+            AddToHeap(_heap, text, left);
         while (_heap.TryDequeue(out var length, out var place))
         {
             // A union has been overtaken where one of its halves is part of another by now: the two no longer have its length.
@@ -115,19 +116,19 @@ internal sealed class PairMerger(PieceTable table)
             if (_symbols[left].Length == 0 || right >= text.Length || _symbols[left].Length + _symbols[right].Length != length)
                 continue;
             Merge(text, left);
-            AddToHeap(text, left);
+            AddToHeap(_heap, text, left);
             if (_symbols[left].Previous is >= 0 and var previous)
-                AddToHeap(text, previous);
+                AddToHeap(_heap, text, previous);
         }
     }
 
-    private void AddToHeap(ReadOnlySpan<byte> text, int left)
+    private void AddToHeap(PriorityQueue<int, ulong> heap, ReadOnlySpan<byte> text, int left)
     {
         var union = UnionAt(text, left);
         if (union.Id == PieceTable.None)
             return;
         var length = _symbols[left].Length + _symbols[left + _symbols[left].Length].Length;
-        _heap.Enqueue(length, ((ulong)union.Rank << 32) | (uint)left);
+        heap.Enqueue(length, ((ulong)union.Rank << 32) | (uint)left);
     }
 
     // What a symbol and the one after it make.

@@ -20,7 +20,6 @@ internal sealed class PieceTable
     private readonly int _longestPiece;
 
     /// <summary>Indexes the pieces that may stand for text: not the marks, not the bytes. The first of two equal pieces wins.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // runs once, over every piece: unoptimised first code would cost 10 ms
     public PieceTable(IReadOnlyList<Piece> pieces)
     {
         var length = 0;

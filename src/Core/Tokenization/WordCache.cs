@@ -72,7 +72,7 @@ internal sealed class WordCache
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Slot(Vector128<byte> key)
     {
-        var mixed = (key.AsUInt64()[0] * 0x9E3779B97F4A7C15) ^ (key.AsUInt64()[1] * 0xC2B2AE3D27D4EB4F);
+        var mixed = (key.AsUInt64().GetElement(0) * 0x9E3779B97F4A7C15) ^ (key.AsUInt64().GetElement(1) * 0xC2B2AE3D27D4EB4F);
         return (int)((mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9 >> (64 - SlotBits));
     }
 }

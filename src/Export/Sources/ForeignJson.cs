@@ -26,8 +26,8 @@ internal sealed class ForeignJson
             throw new InvalidDataException($"{path}: {stream.Length:N0} bytes long, expected at most {maxLength:N0}.");
         try
         {
-            using var document = JsonDocument.Parse(stream, new JsonDocumentOptions { AllowDuplicateProperties = false });
-            return document.RootElement.ValueKind == JsonValueKind.Object ? new ForeignJson(path, document.RootElement.Clone()) : throw new JsonException("not an object");
+            var document = JsonDocument.Parse(stream, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            return document.RootElement.ValueKind == JsonValueKind.Object ? new ForeignJson(path, document.RootElement) : throw new JsonException("not an object");
         }
         catch (JsonException e)
         {

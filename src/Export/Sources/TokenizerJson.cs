@@ -13,8 +13,8 @@ namespace LlamaFullstack.Export.Sources;
 /// </remarks>
 internal static class TokenizerJson
 {
-    // Llama 2's has 2 to 4 MB, and no piece of more than 16 characters.
-    private const long MaxLength = 16 << 20;
+    // Llama 2's has 2 to 4 MB, and no piece of more than 16 characters; Llama 3's, which is refused by name, has 9 MB.
+    private const long MaxLength = 10 << 20;
     private const int MaxPieceLength = 128;
 
     private const string Space = "\u2581";

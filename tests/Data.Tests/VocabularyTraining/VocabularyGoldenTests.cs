@@ -45,5 +45,18 @@ public class VocabularyGoldenTests
         Assert.Equal(VocabularyText.Format(trained.Vocabulary), VocabularyText.Format(fromBin));
     }
 
+    // Written by Debian's python3-sentencepiece 0.1.97 from this text with the arguments of llama2.c's tinystories.py (num_threads 16, sentencepiece's
+    // own default); the trainer of 0.2.1, given the same arguments, writes the same bytes.
+    [Fact]
+    public void Write_Model_GivesTheBytesOfPythonsSentencepiece()
+    {
+        using var temp = new TempFolder();
+        var folder = new DataFolder(temp.Path, DataFolder.TinyStories);
+        const string Text = "the cat sat on the mat and the cat ate the rat that sat on the hat\n12 na\u00efve cats  saw \u6f22\u5b57 and \u30ab\u30fc\n";
+        VocabularyFiles.Write(folder, Corpus.Train(Text, 300));
+        var expected = Path.Combine(Fixtures.RepositoryRoot, "tests", "Data.Tests", "VocabularyTraining", "Expected", "python.model");
+        Assert.Equal(File.ReadAllBytes(expected), File.ReadAllBytes(folder.TokenizerModel(300)));
+    }
+
     private static string Text(TrainedVocabulary trained) => System.Text.Encoding.UTF8.GetString(VocabularyText.Format(trained.Vocabulary));
 }
