@@ -79,7 +79,11 @@ public static class ModelBinWriter
         if (section.IsQuantized)
         {
             var handle = file.SafeFileHandle;
-            return TensorParts.ForEach(source, section.Tensor, (start, values) => WriteQuantized(handle, values, start, section, path));
+            // A file is written by one core at a time, while the others wait for it: the scales, a small share, go in one piece.
+            var scales = new byte[section.ScaleBytes(section.Tensor.Length)];
+            var error = TensorParts.ForEach(source, section.Tensor, (start, values) => WriteQuantized(handle, values, start, section, scales, path));
+            RandomAccess.Write(handle, scales, section.ScalesOffset);
+            return error;
         }
         file.Position = section.Offset;
         if (section.Tensor.Name is ModelBinLayout.FreqsCos or ModelBinLayout.FreqsSin)
@@ -96,18 +100,16 @@ public static class ModelBinWriter
         FloatWriter.Write(file, values, NumberType.Float32, tensor.Name);
     }
 
-    private static (float Max, double Sum) WriteQuantized(SafeFileHandle file, ReadOnlySpan<float> values, long start, ModelBinSection section, string path)
+    private static (float Max, double Sum) WriteQuantized(SafeFileHandle file, ReadOnlySpan<float> values, long start, ModelBinSection section, byte[] allScales, string path)
     {
-        var (codesLength, scalesLength) = ((int)section.CodeBytes(values.Length), (int)section.ScaleBytes(values.Length));
-        var buffer = ArrayPool<byte>.Shared.Rent(codesLength + scalesLength);
-        var codes = buffer.AsSpan(0, codesLength);
-        var scales = buffer.AsSpan(codesLength, scalesLength);
+        var buffer = ArrayPool<byte>.Shared.Rent((int)section.CodeBytes(values.Length));
+        var codes = buffer.AsSpan(0, (int)section.CodeBytes(values.Length));
+        var scales = allScales.AsSpan((int)section.ScaleBytes(start), (int)section.ScaleBytes(values.Length));
         var back = ArrayPool<float>.Shared.Rent(values.Length);
         if (!TryQuantize(values, section, codes, scales, back.AsSpan(0, values.Length)))
             throw new InvalidDataException($"{path}: not written: {section.Tensor.Name} has a weight that is not a finite number" +
                 (section.Type == WeightType.Int8 ? ", which int8 cannot hold." : ", or above 500,000, which 4 bits cannot hold."));
         RandomAccess.Write(file, codes, section.Offset + section.CodeBytes(start));
-        RandomAccess.Write(file, scales, section.ScalesOffset + section.ScaleBytes(start));
         var error = Difference.Of(values, back.AsSpan(0, values.Length));
         ArrayPool<byte>.Shared.Return(buffer);
         ArrayPool<float>.Shared.Return(back);
