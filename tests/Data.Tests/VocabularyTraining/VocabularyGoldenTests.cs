@@ -46,7 +46,7 @@ public class VocabularyGoldenTests
     }
 
     // Written by Debian's python3-sentencepiece 0.1.97 from this text with the arguments of llama2.c's tinystories.py (num_threads 16, sentencepiece's
-    // own default); the trainer of 0.2.1, given the same arguments, writes the same bytes.
+    // own default); the trainer of 0.2.1 writes the same fields in the same order.
     [Fact]
     public void Write_Model_GivesTheBytesOfPythonsSentencepiece()
     {
