@@ -51,7 +51,8 @@ public static class Benchmark
         }
 
         ReadPrompt(Tokens(position, model.Config.VocabSize)); // what decoding attends to
-        Decode(); // brings the file into memory and the code to its final form
+        Decode(); // brings the file into memory and, as the next line does, the code to its final form
+        ReadPrompt(prompt);
         var (prompts, decodes, reads) = (new double[settings.Repeats], new double[settings.Repeats], new double[settings.Repeats]);
         for (var round = 0; round < settings.Repeats; round++)
         {

@@ -37,7 +37,7 @@ internal static unsafe class TileProducts512
     }
 
     /// <summary>Four rows by two registers of tokens: eight sums of a group and eight of all groups before it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // too large to be inlined: it would start as unoptimised code
     private static void FourRows(byte* w, nint stride, float* wScales, nint scaleStride, Int8Tile x, float* output)
     {
         var (a0, a1, b0, b1) = (Floats.Zero, Floats.Zero, Floats.Zero, Floats.Zero);
