@@ -38,16 +38,9 @@ public sealed unsafe class MappedFile : IDisposable
     /// <exception cref="InvalidDataException">The file is empty.</exception>
     public static MappedFile Open(string path)
     {
-        if (Directory.Exists(path))
-            throw new IOException($"{path}: is a folder, expected a file.");
-        if (!File.Exists(path))
-            throw new FileNotFoundException($"{path}: no such file.");
-        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        var handle = InputFile.Open(path, out var length);
         try
         {
-            var length = RandomAccess.GetLength(handle);
-            if (length == 0)
-                throw new InvalidDataException($"{path}: the file is empty.");
             var map = MemoryMappedFile.CreateFromFile(handle, null, length, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
             return new MappedFile(path, handle, map, map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);
         }
@@ -95,14 +88,7 @@ public sealed unsafe class MappedFile : IDisposable
     public void ReadBytes(long offset, Span<byte> destination)
     {
         CheckInside(offset, destination.Length);
-        while (!destination.IsEmpty)
-        {
-            var read = RandomAccess.Read(_handle, destination, offset);
-            if (read == 0)
-                throw new InvalidDataException($"{Path}: was cut short while it was being read.");
-            offset += read;
-            destination = destination[read..];
-        }
+        InputFile.Read(_handle, Path, offset, destination);
     }
 
     /// <summary>Reads a little-endian value at any offset, aligned or not.</summary>

@@ -69,7 +69,7 @@ public sealed class SentencePieceModel
     /// <exception cref="InvalidDataException">The file is damaged, or is not a BPE model with Llama's marks and bytes.</exception>
     public static SentencePieceModel Read(string path)
     {
-        ReadOnlySpan<byte> message = WholeFile.Read(path);
+        ReadOnlySpan<byte> message = InputFile.ReadTokenizer(path);
 
         var pieces = new List<Piece>();
         var isBpe = false;

@@ -18,7 +18,7 @@ public static class TokenizerBin
     /// <exception cref="InvalidDataException">The file is not a tokenizer.bin, or it is damaged.</exception>
     public static Vocabulary Read(string path)
     {
-        var bytes = WholeFile.Read(path).AsMemory(); // one block; the pieces are views of it
+        var bytes = InputFile.ReadTokenizer(path).AsMemory(); // one block; the pieces are views of it
         if (bytes.Length < sizeof(int) + EntryHeader)
             throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {bytes.Length:N0} bytes.");
         var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span);

@@ -129,22 +129,23 @@ internal static unsafe class MatrixProduct
         }
         else if (width == 3 * lanes)
         {
-            ThreeRegisters(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+            EightRows<T, Three>(inner, a, aRow, aColumn, b, c, cRow, accumulate);
         }
         else if (width == 2 * lanes)
         {
-            TwoRegisters(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+            EightRows<T, Two>(inner, a, aRow, aColumn, b, c, cRow, accumulate);
         }
         else
         {
-            OneRegister(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+            EightRows<T, One>(inner, a, aRow, aColumn, b, c, cRow, accumulate);
         }
     }
 
-    /// <summary>Eight rows of three registers.</summary>
+    /// <summary>Eight rows of one to three registers. The number is a type, so that the compiler leaves out what is not there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ThreeRegisters<T>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
+    private static void EightRows<T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, T* c, nint cRow, bool accumulate)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where TWidth : struct, IWidth
     {
         var lanes = Vector512<T>.Count;
         Vector512<T> c00 = default, c01 = default, c02 = default;
@@ -158,200 +159,6 @@ internal static unsafe class MatrixProduct
         if (accumulate)
         {
             c00 = Vector512.Load(c);
-            c01 = Vector512.Load(c + lanes);
-            c02 = Vector512.Load(c + 2 * lanes);
-            c10 = Vector512.Load(c + cRow);
-            c11 = Vector512.Load(c + cRow + lanes);
-            c12 = Vector512.Load(c + cRow + 2 * lanes);
-            c20 = Vector512.Load(c + 2 * cRow);
-            c21 = Vector512.Load(c + 2 * cRow + lanes);
-            c22 = Vector512.Load(c + 2 * cRow + 2 * lanes);
-            c30 = Vector512.Load(c + 3 * cRow);
-            c31 = Vector512.Load(c + 3 * cRow + lanes);
-            c32 = Vector512.Load(c + 3 * cRow + 2 * lanes);
-            c40 = Vector512.Load(c + 4 * cRow);
-            c41 = Vector512.Load(c + 4 * cRow + lanes);
-            c42 = Vector512.Load(c + 4 * cRow + 2 * lanes);
-            c50 = Vector512.Load(c + 5 * cRow);
-            c51 = Vector512.Load(c + 5 * cRow + lanes);
-            c52 = Vector512.Load(c + 5 * cRow + 2 * lanes);
-            c60 = Vector512.Load(c + 6 * cRow);
-            c61 = Vector512.Load(c + 6 * cRow + lanes);
-            c62 = Vector512.Load(c + 6 * cRow + 2 * lanes);
-            c70 = Vector512.Load(c + 7 * cRow);
-            c71 = Vector512.Load(c + 7 * cRow + lanes);
-            c72 = Vector512.Load(c + 7 * cRow + 2 * lanes);
-        }
-        var aMiddle = a + 4 * aRow;
-        var aThree = 3 * aRow;
-        for (var k = 0; k < inner; k++)
-        {
-            var b0 = Vector512.Load(b);
-            var b1 = Vector512.Load(b + lanes);
-            var b2 = Vector512.Load(b + 2 * lanes);
-            var value = Vector512.Create(a[0]);
-            c00 = Lanes.MultiplyAdd(value, b0, c00);
-            c01 = Lanes.MultiplyAdd(value, b1, c01);
-            c02 = Lanes.MultiplyAdd(value, b2, c02);
-            value = Vector512.Create(a[aRow]);
-            c10 = Lanes.MultiplyAdd(value, b0, c10);
-            c11 = Lanes.MultiplyAdd(value, b1, c11);
-            c12 = Lanes.MultiplyAdd(value, b2, c12);
-            value = Vector512.Create(a[2 * aRow]);
-            c20 = Lanes.MultiplyAdd(value, b0, c20);
-            c21 = Lanes.MultiplyAdd(value, b1, c21);
-            c22 = Lanes.MultiplyAdd(value, b2, c22);
-            value = Vector512.Create(a[aThree]);
-            c30 = Lanes.MultiplyAdd(value, b0, c30);
-            c31 = Lanes.MultiplyAdd(value, b1, c31);
-            c32 = Lanes.MultiplyAdd(value, b2, c32);
-            value = Vector512.Create(aMiddle[0]);
-            c40 = Lanes.MultiplyAdd(value, b0, c40);
-            c41 = Lanes.MultiplyAdd(value, b1, c41);
-            c42 = Lanes.MultiplyAdd(value, b2, c42);
-            value = Vector512.Create(aMiddle[aRow]);
-            c50 = Lanes.MultiplyAdd(value, b0, c50);
-            c51 = Lanes.MultiplyAdd(value, b1, c51);
-            c52 = Lanes.MultiplyAdd(value, b2, c52);
-            value = Vector512.Create(aMiddle[2 * aRow]);
-            c60 = Lanes.MultiplyAdd(value, b0, c60);
-            c61 = Lanes.MultiplyAdd(value, b1, c61);
-            c62 = Lanes.MultiplyAdd(value, b2, c62);
-            value = Vector512.Create(aMiddle[aThree]);
-            c70 = Lanes.MultiplyAdd(value, b0, c70);
-            c71 = Lanes.MultiplyAdd(value, b1, c71);
-            c72 = Lanes.MultiplyAdd(value, b2, c72);
-            a += aColumn;
-            aMiddle += aColumn;
-            b += bRow;
-        }
-        Vector512.Store(c00, c);
-        Vector512.Store(c01, c + lanes);
-        Vector512.Store(c02, c + 2 * lanes);
-        Vector512.Store(c10, c + cRow);
-        Vector512.Store(c11, c + cRow + lanes);
-        Vector512.Store(c12, c + cRow + 2 * lanes);
-        Vector512.Store(c20, c + 2 * cRow);
-        Vector512.Store(c21, c + 2 * cRow + lanes);
-        Vector512.Store(c22, c + 2 * cRow + 2 * lanes);
-        Vector512.Store(c30, c + 3 * cRow);
-        Vector512.Store(c31, c + 3 * cRow + lanes);
-        Vector512.Store(c32, c + 3 * cRow + 2 * lanes);
-        Vector512.Store(c40, c + 4 * cRow);
-        Vector512.Store(c41, c + 4 * cRow + lanes);
-        Vector512.Store(c42, c + 4 * cRow + 2 * lanes);
-        Vector512.Store(c50, c + 5 * cRow);
-        Vector512.Store(c51, c + 5 * cRow + lanes);
-        Vector512.Store(c52, c + 5 * cRow + 2 * lanes);
-        Vector512.Store(c60, c + 6 * cRow);
-        Vector512.Store(c61, c + 6 * cRow + lanes);
-        Vector512.Store(c62, c + 6 * cRow + 2 * lanes);
-        Vector512.Store(c70, c + 7 * cRow);
-        Vector512.Store(c71, c + 7 * cRow + lanes);
-        Vector512.Store(c72, c + 7 * cRow + 2 * lanes);
-    }
-
-    /// <summary>Eight rows of two registers.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void TwoRegisters<T>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
-    {
-        var lanes = Vector512<T>.Count;
-        Vector512<T> c00 = default, c01 = default;
-        Vector512<T> c10 = default, c11 = default;
-        Vector512<T> c20 = default, c21 = default;
-        Vector512<T> c30 = default, c31 = default;
-        Vector512<T> c40 = default, c41 = default;
-        Vector512<T> c50 = default, c51 = default;
-        Vector512<T> c60 = default, c61 = default;
-        Vector512<T> c70 = default, c71 = default;
-        if (accumulate)
-        {
-            c00 = Vector512.Load(c);
-            c01 = Vector512.Load(c + lanes);
-            c10 = Vector512.Load(c + cRow);
-            c11 = Vector512.Load(c + cRow + lanes);
-            c20 = Vector512.Load(c + 2 * cRow);
-            c21 = Vector512.Load(c + 2 * cRow + lanes);
-            c30 = Vector512.Load(c + 3 * cRow);
-            c31 = Vector512.Load(c + 3 * cRow + lanes);
-            c40 = Vector512.Load(c + 4 * cRow);
-            c41 = Vector512.Load(c + 4 * cRow + lanes);
-            c50 = Vector512.Load(c + 5 * cRow);
-            c51 = Vector512.Load(c + 5 * cRow + lanes);
-            c60 = Vector512.Load(c + 6 * cRow);
-            c61 = Vector512.Load(c + 6 * cRow + lanes);
-            c70 = Vector512.Load(c + 7 * cRow);
-            c71 = Vector512.Load(c + 7 * cRow + lanes);
-        }
-        var aMiddle = a + 4 * aRow;
-        var aThree = 3 * aRow;
-        for (var k = 0; k < inner; k++)
-        {
-            var b0 = Vector512.Load(b);
-            var b1 = Vector512.Load(b + lanes);
-            var value = Vector512.Create(a[0]);
-            c00 = Lanes.MultiplyAdd(value, b0, c00);
-            c01 = Lanes.MultiplyAdd(value, b1, c01);
-            value = Vector512.Create(a[aRow]);
-            c10 = Lanes.MultiplyAdd(value, b0, c10);
-            c11 = Lanes.MultiplyAdd(value, b1, c11);
-            value = Vector512.Create(a[2 * aRow]);
-            c20 = Lanes.MultiplyAdd(value, b0, c20);
-            c21 = Lanes.MultiplyAdd(value, b1, c21);
-            value = Vector512.Create(a[aThree]);
-            c30 = Lanes.MultiplyAdd(value, b0, c30);
-            c31 = Lanes.MultiplyAdd(value, b1, c31);
-            value = Vector512.Create(aMiddle[0]);
-            c40 = Lanes.MultiplyAdd(value, b0, c40);
-            c41 = Lanes.MultiplyAdd(value, b1, c41);
-            value = Vector512.Create(aMiddle[aRow]);
-            c50 = Lanes.MultiplyAdd(value, b0, c50);
-            c51 = Lanes.MultiplyAdd(value, b1, c51);
-            value = Vector512.Create(aMiddle[2 * aRow]);
-            c60 = Lanes.MultiplyAdd(value, b0, c60);
-            c61 = Lanes.MultiplyAdd(value, b1, c61);
-            value = Vector512.Create(aMiddle[aThree]);
-            c70 = Lanes.MultiplyAdd(value, b0, c70);
-            c71 = Lanes.MultiplyAdd(value, b1, c71);
-            a += aColumn;
-            aMiddle += aColumn;
-            b += bRow;
-        }
-        Vector512.Store(c00, c);
-        Vector512.Store(c01, c + lanes);
-        Vector512.Store(c10, c + cRow);
-        Vector512.Store(c11, c + cRow + lanes);
-        Vector512.Store(c20, c + 2 * cRow);
-        Vector512.Store(c21, c + 2 * cRow + lanes);
-        Vector512.Store(c30, c + 3 * cRow);
-        Vector512.Store(c31, c + 3 * cRow + lanes);
-        Vector512.Store(c40, c + 4 * cRow);
-        Vector512.Store(c41, c + 4 * cRow + lanes);
-        Vector512.Store(c50, c + 5 * cRow);
-        Vector512.Store(c51, c + 5 * cRow + lanes);
-        Vector512.Store(c60, c + 6 * cRow);
-        Vector512.Store(c61, c + 6 * cRow + lanes);
-        Vector512.Store(c70, c + 7 * cRow);
-        Vector512.Store(c71, c + 7 * cRow + lanes);
-    }
-
-    /// <summary>Eight rows of one register.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OneRegister<T>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
-    {
-        Vector512<T> c00 = default;
-        Vector512<T> c10 = default;
-        Vector512<T> c20 = default;
-        Vector512<T> c30 = default;
-        Vector512<T> c40 = default;
-        Vector512<T> c50 = default;
-        Vector512<T> c60 = default;
-        Vector512<T> c70 = default;
-        if (accumulate)
-        {
-            c00 = Vector512.Load(c);
             c10 = Vector512.Load(c + cRow);
             c20 = Vector512.Load(c + 2 * cRow);
             c30 = Vector512.Load(c + 3 * cRow);
@@ -359,31 +166,87 @@ internal static unsafe class MatrixProduct
             c50 = Vector512.Load(c + 5 * cRow);
             c60 = Vector512.Load(c + 6 * cRow);
             c70 = Vector512.Load(c + 7 * cRow);
+            if (TWidth.Registers > 1)
+            {
+                c01 = Vector512.Load(c + lanes);
+                c11 = Vector512.Load(c + cRow + lanes);
+                c21 = Vector512.Load(c + 2 * cRow + lanes);
+                c31 = Vector512.Load(c + 3 * cRow + lanes);
+                c41 = Vector512.Load(c + 4 * cRow + lanes);
+                c51 = Vector512.Load(c + 5 * cRow + lanes);
+                c61 = Vector512.Load(c + 6 * cRow + lanes);
+                c71 = Vector512.Load(c + 7 * cRow + lanes);
+            }
+            if (TWidth.Registers > 2)
+            {
+                c02 = Vector512.Load(c + 2 * lanes);
+                c12 = Vector512.Load(c + cRow + 2 * lanes);
+                c22 = Vector512.Load(c + 2 * cRow + 2 * lanes);
+                c32 = Vector512.Load(c + 3 * cRow + 2 * lanes);
+                c42 = Vector512.Load(c + 4 * cRow + 2 * lanes);
+                c52 = Vector512.Load(c + 5 * cRow + 2 * lanes);
+                c62 = Vector512.Load(c + 6 * cRow + 2 * lanes);
+                c72 = Vector512.Load(c + 7 * cRow + 2 * lanes);
+            }
         }
         var aMiddle = a + 4 * aRow;
         var aThree = 3 * aRow;
         for (var k = 0; k < inner; k++)
         {
             var b0 = Vector512.Load(b);
+            var b1 = TWidth.Registers > 1 ? Vector512.Load(b + lanes) : default;
+            var b2 = TWidth.Registers > 2 ? Vector512.Load(b + 2 * lanes) : default;
             var value = Vector512.Create(a[0]);
             c00 = Lanes.MultiplyAdd(value, b0, c00);
+            if (TWidth.Registers > 1)
+                c01 = Lanes.MultiplyAdd(value, b1, c01);
+            if (TWidth.Registers > 2)
+                c02 = Lanes.MultiplyAdd(value, b2, c02);
             value = Vector512.Create(a[aRow]);
             c10 = Lanes.MultiplyAdd(value, b0, c10);
+            if (TWidth.Registers > 1)
+                c11 = Lanes.MultiplyAdd(value, b1, c11);
+            if (TWidth.Registers > 2)
+                c12 = Lanes.MultiplyAdd(value, b2, c12);
             value = Vector512.Create(a[2 * aRow]);
             c20 = Lanes.MultiplyAdd(value, b0, c20);
+            if (TWidth.Registers > 1)
+                c21 = Lanes.MultiplyAdd(value, b1, c21);
+            if (TWidth.Registers > 2)
+                c22 = Lanes.MultiplyAdd(value, b2, c22);
             value = Vector512.Create(a[aThree]);
             c30 = Lanes.MultiplyAdd(value, b0, c30);
+            if (TWidth.Registers > 1)
+                c31 = Lanes.MultiplyAdd(value, b1, c31);
+            if (TWidth.Registers > 2)
+                c32 = Lanes.MultiplyAdd(value, b2, c32);
             value = Vector512.Create(aMiddle[0]);
             c40 = Lanes.MultiplyAdd(value, b0, c40);
+            if (TWidth.Registers > 1)
+                c41 = Lanes.MultiplyAdd(value, b1, c41);
+            if (TWidth.Registers > 2)
+                c42 = Lanes.MultiplyAdd(value, b2, c42);
             value = Vector512.Create(aMiddle[aRow]);
             c50 = Lanes.MultiplyAdd(value, b0, c50);
+            if (TWidth.Registers > 1)
+                c51 = Lanes.MultiplyAdd(value, b1, c51);
+            if (TWidth.Registers > 2)
+                c52 = Lanes.MultiplyAdd(value, b2, c52);
             value = Vector512.Create(aMiddle[2 * aRow]);
             c60 = Lanes.MultiplyAdd(value, b0, c60);
+            if (TWidth.Registers > 1)
+                c61 = Lanes.MultiplyAdd(value, b1, c61);
+            if (TWidth.Registers > 2)
+                c62 = Lanes.MultiplyAdd(value, b2, c62);
             value = Vector512.Create(aMiddle[aThree]);
             c70 = Lanes.MultiplyAdd(value, b0, c70);
+            if (TWidth.Registers > 1)
+                c71 = Lanes.MultiplyAdd(value, b1, c71);
+            if (TWidth.Registers > 2)
+                c72 = Lanes.MultiplyAdd(value, b2, c72);
             a += aColumn;
             aMiddle += aColumn;
-            b += bRow;
+            b += TWidth.Registers * lanes;
         }
         Vector512.Store(c00, c);
         Vector512.Store(c10, c + cRow);
@@ -393,6 +256,28 @@ internal static unsafe class MatrixProduct
         Vector512.Store(c50, c + 5 * cRow);
         Vector512.Store(c60, c + 6 * cRow);
         Vector512.Store(c70, c + 7 * cRow);
+        if (TWidth.Registers > 1)
+        {
+            Vector512.Store(c01, c + lanes);
+            Vector512.Store(c11, c + cRow + lanes);
+            Vector512.Store(c21, c + 2 * cRow + lanes);
+            Vector512.Store(c31, c + 3 * cRow + lanes);
+            Vector512.Store(c41, c + 4 * cRow + lanes);
+            Vector512.Store(c51, c + 5 * cRow + lanes);
+            Vector512.Store(c61, c + 6 * cRow + lanes);
+            Vector512.Store(c71, c + 7 * cRow + lanes);
+        }
+        if (TWidth.Registers > 2)
+        {
+            Vector512.Store(c02, c + 2 * lanes);
+            Vector512.Store(c12, c + cRow + 2 * lanes);
+            Vector512.Store(c22, c + 2 * cRow + 2 * lanes);
+            Vector512.Store(c32, c + 3 * cRow + 2 * lanes);
+            Vector512.Store(c42, c + 4 * cRow + 2 * lanes);
+            Vector512.Store(c52, c + 5 * cRow + 2 * lanes);
+            Vector512.Store(c62, c + 6 * cRow + 2 * lanes);
+            Vector512.Store(c72, c + 7 * cRow + 2 * lanes);
+        }
     }
 
     private static void OneRow<T>(int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
@@ -402,5 +287,26 @@ internal static unsafe class MatrixProduct
         for (var k = 0; k < inner; k++)
             sum = Lanes.MultiplyAdd(Vector512.Create(a[k * aColumn]), Vector512.Load(b + k * bRow), sum);
         Vector512.Store(sum, c);
+    }
+
+    /// <summary>A number of registers.</summary>
+    private interface IWidth
+    {
+        static abstract int Registers { get; }
+    }
+
+    private readonly struct One : IWidth
+    {
+        public static int Registers => 1;
+    }
+
+    private readonly struct Two : IWidth
+    {
+        public static int Registers => 2;
+    }
+
+    private readonly struct Three : IWidth
+    {
+        public static int Registers => 3;
     }
 }
