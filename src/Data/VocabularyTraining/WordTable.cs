@@ -129,12 +129,14 @@ internal sealed class WordTable
         var old = _slots;
         _slots = new Slot[checked(old.Length * 2)];
         // Frequent words first: they get the slot where they are looked for first, which spares the processor its most frequent wrong guess.
-        var usual = old.Sum(entry => entry.Count) / Count;
+        var total = 0L;
         foreach (var entry in old)
-            if (entry.Count > usual)
+            total += entry.Count;
+        foreach (var entry in old)
+            if (entry.Count > total / Count)
                 Put(entry);
         foreach (var entry in old)
-            if (entry.Count > 0 && entry.Count <= usual)
+            if (entry.Count > 0 && entry.Count <= total / Count)
                 Put(entry);
     }
 
