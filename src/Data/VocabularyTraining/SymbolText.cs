@@ -29,11 +29,11 @@ internal sealed class SymbolText
 
     private readonly List<PieceShape> _shapes = [PieceShape.NeverJoined, PieceShape.NeverJoined];
     private readonly List<byte[]> _texts = [[], []];
-    private readonly long[] _wordCounts;
+    private readonly CellCounts _counts = new();
     private readonly Cell[] _cells;
-    private readonly List<Occurrence[]> _blocks = [];
+    private readonly List<int[]> _blocks = []; // of occurrences, each the first cell of a pair
     private readonly List<int> _neighboursSeen = [];
-    private readonly List<(int Pair, Occurrence Occurrence)> _found = [];
+    private readonly List<(int Pair, int Cell)> _found = [];
     private readonly int[] _pairWithLeft; // by symbol s: the pair (s, new symbol) of this step
     private readonly int[] _pairWithRight; // by symbol s: the pair (new symbol, s) of this step
     private Pair[] _pairs = new Pair[1 << 10];
@@ -56,9 +56,7 @@ internal sealed class SymbolText
         Array.Fill(_pairWithLeft, NotSeen);
         Array.Fill(_pairWithRight, NotSeen);
 
-        var order = WordOrder.Of(words);
-        _wordCounts = new long[order.Length];
-        _cells = LayOut(words, order, alphabet);
+        _cells = LayOut(words, WordOrder.Of(words), alphabet);
         FindPairs();
     }
 
@@ -100,23 +98,22 @@ internal sealed class SymbolText
         var merged = AddSymbol(pair);
         var leftLength = _shapes[left].Length;
         var mergedLength = _shapes[merged].Length;
-        foreach (var occurrence in Occurrences(pair))
+        foreach (var cell in Occurrences(pair))
         {
-            var cell = occurrence.Cell;
             if (_cells[cell].Pair != pair)
                 continue; // one of the two has merged with another neighbour since, or, in "aaa", with each other
-            var weight = _wordCounts[occurrence.Word];
+            var count = _counts.At(cell);
             var rightCell = cell + leftLength;
             var next = cell + mergedLength;
             var previous = cell - _shapes[_cells[cell - 1].Symbol].Length;
 
-            Lose(_cells[previous].Pair, weight);
-            Lose(_cells[rightCell].Pair, weight);
+            Lose(_cells[previous].Pair, count);
+            Lose(_cells[rightCell].Pair, count);
             _cells[rightCell].Pair = NoPair;
             _cells[cell].Symbol = merged;
             _cells[next - 1].Symbol = merged;
-            _cells[previous].Pair = Gain(ref _pairWithLeft[_cells[previous].Symbol], _cells[previous].Symbol, merged, previous, occurrence.Word);
-            _cells[cell].Pair = Gain(ref _pairWithRight[_cells[next].Symbol], merged, _cells[next].Symbol, cell, occurrence.Word);
+            _cells[previous].Pair = Gain(ref _pairWithLeft[_cells[previous].Symbol], _cells[previous].Symbol, merged, previous, count);
+            _cells[cell].Pair = Gain(ref _pairWithRight[_cells[next].Symbol], merged, _cells[next].Symbol, cell, count);
         }
         ForgetNeighbours();
         PlaceFound(firstNew);
@@ -124,7 +121,7 @@ internal sealed class SymbolText
         return firstNew;
     }
 
-    private Span<Occurrence> Occurrences(int pair)
+    private Span<int> Occurrences(int pair)
     {
         ref var p = ref _pairs[pair];
         return _blocks[p.Block].AsSpan(p.Start, p.Count);
@@ -139,14 +136,14 @@ internal sealed class SymbolText
         return _shapes.Count - 1;
     }
 
-    private void Lose(int pair, long weight)
+    private void Lose(int pair, long count)
     {
         if (pair >= 0)
-            _pairs[pair].Frequency -= weight;
+            _pairs[pair].Frequency -= count;
     }
 
     // Counts one more occurrence of a pair with the new symbol; "known" remembers the pair for its neighbour until the step ends.
-    private int Gain(ref int known, int left, int right, int cell, int word)
+    private int Gain(ref int known, int left, int right, int cell, long count)
     {
         if (left == right)
             known = ref _pairWithRight[right]; // the new symbol beside itself: one pair, from whichever side
@@ -158,9 +155,9 @@ internal sealed class SymbolText
         }
         if (known >= 0)
         {
-            _pairs[known].Frequency += _wordCounts[word];
+            _pairs[known].Frequency += count;
             _pairs[known].Count++;
-            _found.Add((known, new Occurrence(cell, word)));
+            _found.Add((known, cell));
         }
         return known;
     }
@@ -187,11 +184,11 @@ internal sealed class SymbolText
     {
         var block = NewBlock(firstNew);
         foreach (ref var found in CollectionsMarshal.AsSpan(_found))
-            Place(block, found.Pair, found.Occurrence);
+            Place(block, found.Pair, found.Cell);
         _found.Clear();
     }
 
-    private Occurrence[] NewBlock(int firstPair)
+    private int[] NewBlock(int firstPair)
     {
         var start = 0;
         for (var pair = firstPair; pair < PairCount; pair++)
@@ -201,15 +198,15 @@ internal sealed class SymbolText
             start += p.Count;
             p.Count = 0;
         }
-        var block = new Occurrence[start];
+        var block = new int[start];
         _blocks.Add(block);
         return block;
     }
 
-    private void Place(Occurrence[] block, int pair, Occurrence occurrence)
+    private void Place(int[] block, int pair, int cell)
     {
         ref var p = ref _pairs[pair];
-        block[p.Start + p.Count++] = occurrence;
+        block[p.Start + p.Count++] = cell;
     }
 
     private Cell[] LayOut(WordTable words, int[] order, Alphabet alphabet)
@@ -221,13 +218,13 @@ internal sealed class SymbolText
         var cells = new Cell[checked(1 + characters + (2 * order.Length))];
         var next = 0;
         cells[next++] = new Cell(End);
-        for (var word = 0; word < order.Length; word++)
+        foreach (var slot in order)
         {
-            _wordCounts[word] = words.CountAt(order[word]);
             cells[next++] = new Cell(SymbolOf(Alphabet.Space));
-            foreach (var character in new WordCharacters(words.KeyAt(order[word])))
+            foreach (var character in new WordCharacters(words.KeyAt(slot)))
                 cells[next++] = new Cell(SymbolOf(character));
             cells[next++] = new Cell(End);
+            _counts.Add(words.CountAt(slot), end: next);
         }
         return cells;
 
@@ -241,12 +238,9 @@ internal sealed class SymbolText
     private void FindPairs()
     {
         var known = new Dictionary<long, int>(); // (left, right) as one number without gaps, which hashes better than the two side by side
-        var word = 0;
         for (var cell = 1; cell < _cells.Length - 1; cell++)
         {
             var (left, right) = (_cells[cell].Symbol, _cells[cell + 1].Symbol);
-            if (left == End)
-                word++;
             if (left < FirstCharacter || right < FirstCharacter)
                 continue;
             ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(known, ((long)left * _shapes.Count) + right, out var seen);
@@ -255,19 +249,14 @@ internal sealed class SymbolText
             if (pair < 0)
                 continue;
             _cells[cell].Pair = pair;
-            _pairs[pair].Frequency += _wordCounts[word];
+            _pairs[pair].Frequency += _counts.At(cell);
             _pairs[pair].Count++;
         }
 
         var block = NewBlock(0);
-        word = 0;
         for (var cell = 1; cell < _cells.Length - 1; cell++)
-        {
-            if (_cells[cell].Symbol == End)
-                word++;
-            else if (_cells[cell].Pair >= 0)
-                Place(block, _cells[cell].Pair, new Occurrence(cell, word));
-        }
+            if (_cells[cell].Pair >= 0)
+                Place(block, _cells[cell].Pair, cell);
     }
 
     private struct Cell(int symbol)
@@ -275,8 +264,6 @@ internal sealed class SymbolText
         public int Symbol = symbol;
         public int Pair = NoPair;
     }
-
-    private readonly record struct Occurrence(int Cell, int Word);
 
     private struct Pair
     {

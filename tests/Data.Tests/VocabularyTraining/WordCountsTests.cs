@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using CsCheck;
 using LlamaFullstack.Data.VocabularyTraining;
 
@@ -81,8 +82,7 @@ public class WordCountsTests
         var word = Gen.String[Gen.Char["abcdé漢"], 1, 18];
         word.Array[0, 70].Sample(words =>
         {
-            var expected = new SortedDictionary<string, long>(
-                words.GroupBy(w => "_" + w).ToDictionary(group => group.Key, group => (long)group.Count()), StringComparer.Ordinal);
+            var expected = Count(words.Select(word => "_" + word));
             var whole = Corpus.Words(Encoding.UTF8.GetBytes(string.Join(' ', words)));
             var inParts = new WordCounts();
             foreach (var part in words.Chunk(7))
@@ -91,6 +91,22 @@ public class WordCountsTests
             Assert.Equal(expected, Corpus.Counted(inParts));
         }, iter: 200);
     }
+
+    [Fact]
+    public void Add_AnyRunsOfSpaces_CountsLikeASplit()
+    {
+        // Spaces at every place of the 64 bytes that are looked at together, and across two such blocks.
+        Gen.String[Gen.Char["   ab"], 0, 200].Sample(line =>
+        {
+            var words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => "_" + word);
+            Assert.Equal(Count(words), Corpus.Counted(Corpus.Words(Encoding.UTF8.GetBytes(line))));
+            var spaced = line.Length == 0 ? [] : Regex.Matches("_" + line.Replace(' ', '_'), "_+[ab]*").Select(match => match.Value);
+            Assert.Equal(Count(spaced), Corpus.Counted(Corpus.Words(Encoding.UTF8.GetBytes(line), removeExtraWhitespaces: false)));
+        }, iter: 2000);
+    }
+
+    private static SortedDictionary<string, long> Count(IEnumerable<string> words) =>
+        new(words.GroupBy(word => word).ToDictionary(group => group.Key, group => (long)group.Count()), StringComparer.Ordinal);
 
     private static string Format(WordCounts words) => string.Join(' ', Corpus.Counted(words).Select(word => $"{word.Key}:{word.Value}"));
 }
