@@ -132,7 +132,7 @@ internal static partial class BenchCommand
     /// <summary>What --json prints.</summary>
     internal sealed record Report(string Model, LlamaConfig Config, BenchmarkResult Result);
 
-    [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+    [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     [JsonSerializable(typeof(Report))]
     internal sealed partial class BenchJsonContext : JsonSerializerContext;
 }
