@@ -33,6 +33,7 @@ public sealed class Transformer : nn.Module, ITensorSource
     private readonly Linear? _output;
     private readonly Dictionary<string, Parameter> _byName;
     private readonly Func<Tensor, Tensor, Tensor>? _fusedLoss; // where our own kernels serve
+    private Action? _freeBuffers;
 
     /// <summary>Makes a model with random weights, drawn from torch's generator.</summary>
     /// <param name="config">The model's shape.</param>
@@ -162,7 +163,10 @@ public sealed class Transformer : nn.Module, ITensorSource
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
             _rope.Dispose();
+            _freeBuffers?.Invoke();
+        }
         base.Dispose(disposing);
     }
 
@@ -172,8 +176,14 @@ public sealed class Transformer : nn.Module, ITensorSource
 
     private Func<Tensor, Tensor, Tensor> Fused<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
-        return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+        if (_placement.Products != _placement.Weights)
+        {
+            var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
+            return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+        }
+        var tiled = new TiledTransformer<T>(Config, _rope, _byName, ClassifierName);
+        _freeBuffers = tiled.Dispose;
+        return (tokens, targets) => tiled.Loss(tokens, targets, BackwardReached);
     }
 
     /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>
