@@ -17,7 +17,7 @@ namespace LlamaFullstack.Training.Model;
 /// <remarks>
 /// What is computed at a time follows from the shapes alone, and each sum has one order, so that the number of threads changes no bit.
 /// The backward pass adds to the parameters' gradients directly; to autograd the whole loss is one operation. A step allocates nothing
-/// large: there is one set of buffers, so the gradient of a loss must be taken before the next loss is computed.
+/// large: the buffers of a loss serve the next one, once its gradient is taken.
 /// </remarks>
 internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -40,8 +40,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     private readonly TileWeight<T> _norm;
     private readonly Layer[] _layers;
     private readonly Parameter _parameter; // stands for all of them in autograd
-    private TileBuffers<T>? _buffers;
-    private TokenBatch? _pending; // whose backward pass is to come
+    private TileBuffers<T>? _free; // no pass is using it
 
     /// <param name="config">The model's shape.</param>
     /// <param name="rope">The angles.</param>
@@ -71,24 +70,39 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     {
         var batch = new TokenBatch(tokens, targets, Tile);
         return is_grad_enabled() ? Operation.apply(_parameter, this, batch, layerDone ?? (_ => { }))
-            : tensor(Forward(batch, keeps: false), dtype: _parameter.dtype);
+            : tensor(Evaluate(batch), dtype: _parameter.dtype);
     }
 
-    public void Dispose() => _buffers?.Dispose();
+    public void Dispose() => _free?.Dispose();
+
+    private double Evaluate(TokenBatch batch)
+    {
+        var buffers = TakeBuffers(batch);
+        var loss = Forward(batch, buffers, keeps: false);
+        GiveBack(buffers);
+        return loss;
+    }
+
+    private TileBuffers<T> TakeBuffers(TokenBatch batch)
+    {
+        var buffers = _free?.Tiles == batch.Tiles ? _free : new TileBuffers<T>(_config, batch.Tiles, GroupSize(batch.Tiles));
+        _free = null;
+        return buffers;
+    }
+
+    private void GiveBack(TileBuffers<T> buffers)
+    {
+        _free?.Dispose();
+        _free = buffers;
+    }
 
     /// <summary>x → x + attention(norm(x)) = h → h + ffn(norm(h)), layer by layer, and the loss.</summary>
     /// <param name="batch">The tokens.</param>
+    /// <param name="buffers">Where everything goes.</param>
     /// <param name="keeps">Whether a backward pass follows: if not, all layers share their buffers.</param>
-    private double Forward(TokenBatch batch, bool keeps)
+    private double Forward(TokenBatch batch, TileBuffers<T> buffers, bool keeps)
     {
         var group = GroupSize(batch.Tiles);
-        if (_buffers?.Tiles != batch.Tiles)
-        {
-            _buffers?.Dispose();
-            _buffers = new TileBuffers<T>(_config, batch.Tiles, group);
-        }
-        _pending = keeps ? batch : null;
-        var buffers = _buffers;
         Tiles<T> Stream(int layer) => buffers.Stream(keeps ? layer : layer % 2);
         TileBuffers<T>.Layer Kept(int layer) => buffers.Of(keeps ? layer : 0);
         for (var i = 0; i <= _config.NLayers; i++)
@@ -108,7 +122,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
                     AttentionInput(_layers[layer], first, count, batch, x, kept.Qkv);
             });
         }
-        return Classify(batch, group, Stream(_config.NLayers), keeps);
+        return Classify(batch, buffers, group, Stream(_config.NLayers), keeps);
     }
 
     private void Embed(TokenBatch batch, int first, int count, Tiles<T> stream)
@@ -169,9 +183,9 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
 
     /// <summary>The loss, and for a backward pass its gradients by the normalised stream and by the classifier.</summary>
     /// <remarks>The scores of a whole batch, positions × vocab_size, would be a step's largest buffer by far: they are made in parts, and their gradient goes back at once.</remarks>
-    private double Classify(TokenBatch batch, int group, Tiles<T> stream, bool keeps)
+    private double Classify(TokenBatch batch, TileBuffers<T> buffers, int group, Tiles<T> stream, bool keeps)
     {
-        var (buffers, scores) = (_buffers!, _buffers!.Scores);
+        var scores = buffers.Scores;
         var losses = new double[batch.Tiles];
         for (var part = 0; part < batch.Tiles; part += buffers.TilesOfPart)
         {
@@ -199,15 +213,13 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     }
 
     /// <param name="batch">What the forward pass was given.</param>
+    /// <param name="buffers">What it filled.</param>
     /// <param name="lossGradient">By the loss itself, which is divided by the number of micro-batches later on.</param>
     /// <param name="layerDone">See <see cref="Loss"/>.</param>
-    private void Backward(TokenBatch batch, double lossGradient, Action<int> layerDone)
+    private void Backward(TokenBatch batch, TileBuffers<T> buffers, double lossGradient, Action<int> layerDone)
     {
-        if (_pending != batch)
-            throw new InvalidOperationException("Another loss was computed before the gradient of this one.");
-        _pending = null;
         using var noGrad = no_grad();
-        var (buffers, gradients, factor, group) = (_buffers!, _buffers!.Gradients, T.CreateTruncating(lossGradient), GroupSize(batch.Tiles));
+        var (gradients, factor, group) = (buffers.Gradients, T.CreateTruncating(lossGradient), GroupSize(batch.Tiles));
         var groups = (batch.Tiles + group - 1) / group;
         _classifier.BeginGradient();
         ForRows(_config.VocabSize, (row, rows) => _classifier.AddGradient((nint)row * _config.Dim, (nint)rows * _config.Dim, buffers.ClassifierGradient, 1, factor));
@@ -227,28 +239,29 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         for (var i = _config.NLayers - 1; i >= 0; i--)
         {
             var (layer, kept, x, o, m, n) = (_layers[i], buffers.Of(i), buffers.Stream(i), output, middle, input);
-            TorchThreads.For(groups, task => FeedForwardBackward(layer, kept, task, group, batch, o, m));
+            TorchThreads.For(groups, task => FeedForwardBackward(layer, kept, gradients, task, group, batch, o, m));
             TorchThreads.For(batch.Sequences * _config.NKvHeads, task =>
             {
                 var (sequence, keyHead) = Math.DivRem(task, _config.NKvHeads);
                 var first = sequence * batch.TilesOfSequence;
                 _attention.Backward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first], gradients.Attended[first], gradients.Qkv[first]);
             });
-            TorchThreads.For(groups, task => AttentionInputBackward(layer, task, group, batch, x, m, n));
-            AddWeightGradients(layer, batch.Tiles, o, m);
+            TorchThreads.For(groups, task => AttentionInputBackward(layer, gradients, task, group, batch, x, m, n));
+            AddWeightGradients(layer, gradients, batch.Tiles, o, m);
             AddNormGradient(layer.FfnNorm, gradients.FfnNorm, groups);
             AddNormGradient(layer.AttentionNorm, gradients.AttentionNorm, groups);
             layerDone(i);
             (output, middle, input) = (input, output, middle);
         }
         AddEmbeddingGradient(batch, output);
+        GiveBack(buffers);
     }
 
     /// <summary>From the gradient by a layer's output to those by its values before the feed-forward network.</summary>
-    private void FeedForwardBackward(Layer layer, TileBuffers<T>.Layer kept, int task, int group, TokenBatch batch, Tiles<T> output, Tiles<T> middle)
+    private void FeedForwardBackward(Layer layer, TileBuffers<T>.Layer kept, TileBuffers<T>.Backward gradients, int task, int group, TokenBatch batch, Tiles<T> output, Tiles<T> middle)
     {
         var (first, count) = (task * group, Math.Min(group, batch.Tiles - task * group));
-        var (hidden, dim, gradients) = (_config.HiddenDim * Tile, _config.Dim * Tile, _buffers!.Gradients);
+        var (hidden, dim) = (_config.HiddenDim * Tile, _config.Dim * Tile);
         var lanes = ClearedLanes(count * Math.Max(hidden, dim) + dim, out var memory);
         var (mixed, gates) = (new Tiles<T>(memory + dim, hidden), gradients.Gates.From(first));
         for (var i = 0; i < count; i++)
@@ -277,10 +290,10 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     }
 
     /// <summary>From the gradients by queries, keys and values to that by the layer's input.</summary>
-    private void AttentionInputBackward(Layer layer, int task, int group, TokenBatch batch, Tiles<T> x, Tiles<T> middle, Tiles<T> input)
+    private void AttentionInputBackward(Layer layer, TileBuffers<T>.Backward gradients, int task, int group, TokenBatch batch, Tiles<T> x, Tiles<T> middle, Tiles<T> input)
     {
         var (first, count) = (task * group, Math.Min(group, batch.Tiles - task * group));
-        var (dim, gradients) = (_config.Dim * Tile, _buffers!.Gradients);
+        var dim = _config.Dim * Tile;
         var lanes = ClearedLanes((count + 1) * dim, out var normed);
         var (byNormed, qkv) = (new Tiles<T>(normed + dim, dim), gradients.Qkv.From(first));
         for (var i = 0; i < count; i++)
@@ -299,9 +312,8 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     }
 
     /// <summary>Adds to the gradients of a layer's matrices, all of them in one loop over blocks of their rows.</summary>
-    private void AddWeightGradients(Layer layer, int tiles, Tiles<T> output, Tiles<T> middle)
+    private void AddWeightGradients(Layer layer, TileBuffers<T>.Backward gradients, int tiles, Tiles<T> output, Tiles<T> middle)
     {
-        var gradients = _buffers!.Gradients;
         (TileWeight<T> Weight, Tiles<T> By, Tiles<T> X)[] products =
         [
             (layer.W2, output, gradients.HiddenRows), (layer.W1, gradients.Gates, gradients.HRows), (layer.W3, gradients.Gates.Feature(_config.HiddenDim), gradients.HRows),
@@ -408,8 +420,9 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
             var (model, batch, layerDone) = ((TiledTransformer<T>)vars[1], (TokenBatch)vars[2], (Action<int>)vars[3]);
-            ctx.save_data(BackwardPass, (Action<double>)(gradient => model.Backward(batch, gradient, layerDone)));
-            return tensor(model.Forward(batch, keeps: true), dtype: model._parameter.dtype);
+            var buffers = model.TakeBuffers(batch);
+            ctx.save_data(BackwardPass, (Action<double>)(gradient => model.Backward(batch, buffers, gradient, layerDone)));
+            return tensor(model.Forward(batch, buffers, keeps: true), dtype: model._parameter.dtype);
         }
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
