@@ -70,9 +70,21 @@ public sealed class AdamW : IDisposable
             slot.Parameter.grad = null;
     }
 
-    /// <summary>Scales all gradients so that together, as one vector, they are no longer than <paramref name="max"/>.</summary>
-    /// <returns>Their length before.</returns>
-    public double ClipGradients(double max) => TorchSharp.torch.nn.utils.clip_grad_norm_(_slots.Select(slot => slot.Parameter), max);
+    /// <summary>Takes a loss's scale out of all gradients, and makes them, together as one vector, no longer than <paramref name="max"/>.</summary>
+    /// <param name="max">The longest.</param>
+    /// <param name="scale">What the loss was multiplied with.</param>
+    /// <returns>Their length before, without the scale; not finite if one of them is not, and then they are of no use.</returns>
+    public double ClipGradients(double max, double scale = 1)
+    {
+        var norm = TorchSharp.torch.nn.utils.clip_grad_norm_(_slots.Select(slot => slot.Parameter), max * scale) / scale;
+        if (scale != 1)
+        {
+            using var noGrad = no_grad();
+            foreach (var slot in _slots)
+                slot.Parameter.grad?.mul_(1 / scale);
+        }
+        return norm;
+    }
 
     /// <inheritdoc/>
     public void Dispose()

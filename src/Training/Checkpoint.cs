@@ -15,7 +15,8 @@ namespace LlamaFullstack.Training;
 /// <param name="Seed">
 /// With <paramref name="Iteration"/>, the whole state of the random numbers: torch's generator is seeded from the two before each update.
 /// </param>
-public sealed record TrainingState(long Iteration, double BestValLoss, double LossEma, long DataPosition, long Seed);
+/// <param name="LossScale">Of a run in float16; null of others.</param>
+public sealed record TrainingState(long Iteration, double BestValLoss, double LossEma, long DataPosition, long Seed, LossScale? LossScale = null);
 
 /// <summary>
 /// A run's checkpoint: one safetensors file with the weights under the names of <see cref="TensorNames"/>, AdamW's moments under
@@ -41,7 +42,8 @@ public sealed class Checkpoint : ITensorSource, IDisposable
         Config = FromJson(Metadata("model_args"), CoreJsonContext.Default.LlamaConfig).Validated($"{file.Path}: model_args");
         TrainConfig = FromJson(Metadata("train_config"), TrainingJsonContext.Default.TrainingConfig);
         State = new TrainingState(
-            Number<long>("iter_num"), Number<double>("best_val_loss"), file.Metadata.ContainsKey("loss_ema") ? Number<double>("loss_ema") : double.NaN, Number<long>("data_position"), Number<long>("seed"));
+            Number<long>("iter_num"), Number<double>("best_val_loss"), file.Metadata.ContainsKey("loss_ema") ? Number<double>("loss_ema") : double.NaN, Number<long>("data_position"), Number<long>("seed"),
+            file.Metadata.ContainsKey("loss_scale") ? new LossScale(Number<double>("loss_scale"), Number<int>("loss_scale_updates")) : null);
         if (State.Iteration < 0 || State.DataPosition < 0)
             throw new InvalidDataException($"{file.Path}: iter_num {State.Iteration} and data_position {State.DataPosition} must not be negative.");
     }
@@ -73,6 +75,12 @@ public sealed class Checkpoint : ITensorSource, IDisposable
             ["data_position"] = state.DataPosition.ToString(CultureInfo.InvariantCulture),
             ["seed"] = state.Seed.ToString(CultureInfo.InvariantCulture),
         };
+        if (state.LossScale is { } scale)
+        {
+            metadata["loss_scale"] = scale.Value.ToString("R", CultureInfo.InvariantCulture);
+            metadata["loss_scale_updates"] = scale.Updates.ToString(CultureInfo.InvariantCulture);
+            metadata["optimizer_steps"] = optimizer.Steps.ToString(CultureInfo.InvariantCulture); // fewer than iter_num: some are left out
+        }
         var tensors = new Dictionary<string, Tensor>();
         foreach (var tensor in TensorNames.All(model.Config, sharedClassifier: true))
             tensors.Add(tensor.Name, model.Parameters[tensor.Name]);
@@ -117,7 +125,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
             Copy(MeanPrefix + name, mean);
             Copy(SquarePrefix + name, square);
         }
-        optimizer.Steps = State.Iteration;
+        optimizer.Steps = _file.Metadata.ContainsKey("optimizer_steps") ? Number<long>("optimizer_steps") : State.Iteration;
     }
 
     /// <inheritdoc/>

@@ -56,6 +56,8 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
                     json.WriteNumber("step", eval.Iteration);
                     json.WriteNumber("train_loss", Math.Round(train, 6));
                     json.WriteNumber("val_loss", Math.Round(val, 6));
+                    json.WriteNumber("resident_mb", Math.Round(eval.ResidentBytes / 1e6, 1));
+                    json.WriteNumber("managed_mb", Math.Round(eval.ManagedBytes / 1e6, 1));
                 });
                 Chart("eval/train_loss", train, eval.Iteration);
                 Chart("eval/val_loss", val, eval.Iteration);

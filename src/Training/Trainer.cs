@@ -31,6 +31,7 @@ public sealed class Trainer : IDisposable
     private long _iteration; // updates made
     private double _bestValLoss = 1e9;
     private double _lossEma = double.NaN;
+    private LossScale? _lossScale; // where products are in float16
     private long _savedIteration;
     private long _updates; // of them, those of this process
     private double _mfu = -1; // llama2.c's mark of "not known yet"
@@ -51,6 +52,7 @@ public sealed class Trainer : IDisposable
         _ranks = ranks ?? ProcessGroup.Alone;
         _microBatches = MicroBatchesOfEachRank();
         _placement = ModelPlacement.Choose(_ranks.DeviceFor(config.Device), config.Dtype);
+        _lossScale = _placement.Products == ScalarType.Float16 ? LossScale.Initial : null;
         _folder = new RunFolder(config);
         _progress = _ranks.IsFirst ? progress : null;
         _data = new TrainingData(config, _ranks);
@@ -147,21 +149,28 @@ public sealed class Trainer : IDisposable
             using var microScope = NewDisposeScope();
             var (tokens, targets) = _data.Next().ToTensors(_config.BatchSize, _placement.Device);
             var loss = _model.Loss(tokens, targets) / _config.GradientAccumulationSteps;
+            var scaled = _lossScale is null ? loss : loss * _lossScale.Value;
             if (_sharedGradients is not null && micro == _microBatches)
-                _sharedGradients.BackwardAndSum(loss, cancellation);
+                _sharedGradients.BackwardAndSum(scaled, cancellation);
             else
-                loss.backward();
+                scaled.backward();
             sum.add_(loss.detach());
         }
         var meanLoss = _ranks.Sum(sum.ToDouble(), cancellation);
-        var norm = _optimizer.ClipGradients(_config.GradClip > 0 ? _config.GradClip : double.PositiveInfinity);
+        var norm = _optimizer.ClipGradients(_config.GradClip > 0 ? _config.GradClip : double.PositiveInfinity, _lossScale?.Value ?? 1);
+        var overflowed = _lossScale is not null && !double.IsFinite(norm);
+        if (overflowed && _lossScale!.Value <= 1)
+            Stop("gradients overflow float16 even without a scale");
         StopIfDiverged("loss", meanLoss); // before the step, so that the weights, and what is saved of them, stay sound
-        StopIfDiverged("gradient norm", norm);
+        if (!overflowed)
+            StopIfDiverged("gradient norm", norm);
         _lossEma = double.IsNaN(_lossEma) ? meanLoss : 0.98 * _lossEma + 0.02 * meanLoss;
         StopIfWorseThanGuessing("mean loss of late", _lossEma);
         var learningRate = _config.Schedule.At(_iteration);
-        _optimizer.Step(learningRate);
+        if (!overflowed) // else a smaller scale may do: the update is left out
+            _optimizer.Step(learningRate);
         _optimizer.ZeroGradients();
+        _lossScale = _lossScale?.Next(overflowed);
         if (_iteration % _config.LogInterval == 0)
             Report(meanLoss, learningRate, Stopwatch.GetElapsedTime(clock));
     }
@@ -170,7 +179,7 @@ public sealed class Trainer : IDisposable
     {
         var train = Evaluation.MeanLoss(_model, _data.EvalTrain, _config.EvalIters, _placement.Device, _ranks, cancellation);
         var val = Evaluation.MeanLoss(_model, _data.EvalVal, _config.EvalIters, _placement.Device, _ranks, cancellation);
-        _progress?.Report(new EvalEvent(_iteration, train, val));
+        _progress?.Report(new EvalEvent(_iteration, train, val, Environment.WorkingSet, GC.GetTotalMemory(forceFullCollection: false)));
         StopIfDiverged("training loss", train);
         StopIfDiverged("validation loss", val);
         StopIfWorseThanGuessing("validation loss", val);
@@ -192,7 +201,7 @@ public sealed class Trainer : IDisposable
             return;
         _progress?.Report(new CheckpointEvent(_iteration, _config.OutDir));
         if (_ranks.IsFirst)
-            _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _lossEma, _data.Position, _config.Seed), isBest);
+            _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _lossEma, _data.Position, _config.Seed, _lossScale), isBest);
         _savedIteration = _iteration;
     }
 
@@ -214,6 +223,8 @@ public sealed class Trainer : IDisposable
         _iteration = _savedIteration = checkpoint.State.Iteration;
         _bestValLoss = checkpoint.State.BestValLoss;
         _lossEma = checkpoint.State.LossEma;
+        if (_lossScale is not null)
+            _lossScale = checkpoint.State.LossScale ?? _lossScale;
         _data.Start(checkpoint.State.DataPosition);
     }
 
@@ -270,6 +281,8 @@ public sealed class Trainer : IDisposable
             var (tensors, values) = _optimizer.Count(decayed);
             Note($"num {(decayed ? "" : "non-")}decayed parameter tensors: {tensors}, with {values:N0} parameters");
         }
+        if (_lossScale is not null)
+            Note(string.Create(CultureInfo.InvariantCulture, $"loss scale: {_lossScale.Value}{(_placement.Device.type == DeviceType.CPU ? "; float16 is for GPUs: on a processor float32 and bfloat16 are faster" : "")}"));
         if (_config.Compile == true)
             Note("--compile does nothing here: TorchSharp has no compiler");
     }

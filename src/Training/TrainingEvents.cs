@@ -33,7 +33,9 @@ public sealed record StepEvent(
 /// <param name="Iteration">Number of updates made.</param>
 /// <param name="TrainLoss">Mean loss of the training split's batches.</param>
 /// <param name="ValLoss">Mean loss of the validation split's batches.</param>
-public sealed record EvalEvent(long Iteration, double TrainLoss, double ValLoss) : TrainingEvent
+/// <param name="ResidentBytes">Memory of the process.</param>
+/// <param name="ManagedBytes">Of it, what .NET's collector has handed out.</param>
+public sealed record EvalEvent(long Iteration, double TrainLoss, double ValLoss, long ResidentBytes, long ManagedBytes) : TrainingEvent
 {
     /// <summary>llama2.c's line.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,

@@ -59,7 +59,7 @@ public static class TrainingOptions
         new("log_interval", "Evaluation", "Updates between log lines.", "1", (c, v) => c with { LogInterval = Int(v) }),
 
         new("device", "System", "cpu, cuda or cuda:N.", "cuda where there is one, else cpu", (c, v) => c with { Device = v }),
-        new("dtype", "System", "float32 or bfloat16; float16 would need loss scaling, and is refused.", "bfloat16 on cuda, float32 on cpu", (c, v) => c with { Dtype = v }),
+        new("dtype", "System", "float32, bfloat16, or float16 with a loss scale that adapts (for GPUs).", "bfloat16 on cuda, float32 on cpu", (c, v) => c with { Dtype = v }),
         new("compile", "System", "Accepted for llama2.c's sake; there is nothing to compile here.", "False", (c, v) => c with { Compile = Bool(v) }),
         new("seed", "System", "Decides the initial weights, the dropout and the order of the data.", "1337", (c, v) => c with { Seed = Long(v) }),
     ];

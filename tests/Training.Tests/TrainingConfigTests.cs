@@ -91,5 +91,5 @@ public sealed class TrainingConfigTests
 
     [Fact]
     public void EvalEvent_Text_IsLlama2csLine() =>
-        Assert.Equal("step 2000: train loss 1.5000, val loss 1.6000", new EvalEvent(2000, 1.5, 1.6).ToString());
+        Assert.Equal("step 2000: train loss 1.5000, val loss 1.6000", new EvalEvent(2000, 1.5, 1.6, 0, 0).ToString());
 }

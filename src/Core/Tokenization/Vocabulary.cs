@@ -84,7 +84,7 @@ public sealed record Vocabulary
             var id = FirstByte + value;
             if (id >= Count || !Tokenizer.TryParseByte(List.Text(id), out var found) || found != value)
                 throw new InvalidDataException(
-                    $"{where}: not a Llama tokenizer: token {id} must be the byte <0x{value:X2}>{(id < Count ? $", not \"{Pieces[id]}\"" : $", but there are only {Count} tokens")}.");
+                    $"{where}: not a Llama tokenizer: token {id} must be the byte <0x{value:X2}>{(id < Count ? $", not {PlainText.Quote($"{Pieces[id]}")}" : $", but there are only {Count} tokens")}.");
         }
         return this;
     }

@@ -7,9 +7,9 @@ namespace LlamaFullstack.Training.Model;
 /// <summary>Where a model lies and in which precision it computes.</summary>
 /// <param name="Device">The processor or a GPU.</param>
 /// <param name="Weights">The precision of the weights, and of everything but products: float32, or float64 to check gradients.</param>
-/// <param name="Products">The precision of matrix products and of attention: that of the weights, or bfloat16 (mixed precision).</param>
+/// <param name="Products">The precision of matrix products and of attention: that of the weights, or bfloat16 or float16 (mixed precision).</param>
 /// <remarks>
-/// Mixed precision follows PyTorch's autocast: products and attention in bfloat16; norms, softmax of the loss, the residual stream,
+/// Mixed precision follows PyTorch's autocast: products and attention in 16 bits; norms, softmax of the loss, the residual stream,
 /// the weights and their updates in float32.
 /// </remarks>
 public sealed record ModelPlacement(Device Device, ScalarType Weights, ScalarType Products)
@@ -38,8 +38,8 @@ public sealed record ModelPlacement(Device Device, ScalarType Weights, ScalarTyp
         {
             "float32" => ScalarType.Float32,
             "bfloat16" => ScalarType.BFloat16,
-            // float16 has too little range for gradients without a loss scale that adapts, and no processor is faster with it.
-            _ => throw new ArgumentException($"--dtype {dtype}: is not offered: gradients need more range than float16 has. Use bfloat16, or float32."),
+            "float16" => ScalarType.Float16, // with a loss scale, see LossScale
+            _ => throw new ArgumentException($"--dtype {dtype}: must be float32, bfloat16 or float16."),
         };
         return new ModelPlacement(type == DeviceType.CPU ? CPU : new Device(type, index), ScalarType.Float32, products);
     }

@@ -97,7 +97,7 @@ public sealed class GradientTests
     }
 
     [Theory]
-    [InlineData("cpu", "float16", "--dtype float16: is not offered")]
+    [InlineData("cpu", "float8", "--dtype float8: must be float32, bfloat16 or float16.")]
     [InlineData("gpu", null, "--device gpu: must be cpu, cuda or cuda:N.")]
     public void Choose_WhatIsNotThere_SaysSo(string device, string? dtype, string message) =>
         Assert.StartsWith(message, Assert.Throws<ArgumentException>(() => ModelPlacement.Choose(device, dtype)).Message, StringComparison.Ordinal);
