@@ -31,12 +31,13 @@ internal static class Options
     }
 
     /// <summary>Refuses values out of range where they are parsed, in the option's name.</summary>
-    /// <param name="option">An option of numbers.</param>
+    /// <param name="option">An option of numbers: others have no parser here.</param>
     /// <param name="accepts">Whether a value is in range.</param>
     /// <param name="expected">What is, such as "1 or more".</param>
+    /// <exception cref="ArgumentException">It is one of others.</exception>
     public static Option<T> Where<T>(this Option<T> option, Func<T, bool> accepts, string expected)
     {
-        var parse = option.CustomParser!;
+        var parse = option.CustomParser ?? throw new ArgumentException($"{option.Name}: is not an option of numbers.", nameof(option));
         option.CustomParser = result =>
         {
             var value = parse(result);

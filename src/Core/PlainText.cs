@@ -1,23 +1,29 @@
+using System.Globalization;
 using System.Text;
 
 namespace LlamaFullstack.Core;
 
-/// <summary>Text of a foreign file, made fit for one line of a message.</summary>
+/// <summary>Text of a foreign file, made fit for one line of a message: control and invisible characters become \uXXXX.</summary>
 public static class PlainText
 {
     private const int MaxLength = 80;
 
-    /// <summary>The text in quotes: control and invisible characters as \uXXXX, and no longer than a person reads.</summary>
-    public static string Quote(string text)
+    /// <summary>The text in quotes, no longer than a person reads.</summary>
+    public static string Quote(string text) => text.Length > MaxLength ? $"'{Escape(text.AsSpan(0, MaxLength))}…'" : $"'{Escape(text)}'";
+
+    /// <summary>What another library says of a file, and may quote from it: its first line without the full stop.</summary>
+    public static string Quote(Exception error) => Escape(error.Message.Split('\n')[0].TrimEnd('.', '\r'));
+
+    private static string Escape(ReadOnlySpan<char> text)
     {
-        var quoted = new StringBuilder("'");
-        foreach (var c in text.AsSpan(0, Math.Min(text.Length, MaxLength)))
+        var escaped = new StringBuilder(text.Length);
+        foreach (var c in text)
         {
-            if (char.IsControl(c) || char.IsSurrogate(c) || char.GetUnicodeCategory(c) == System.Globalization.UnicodeCategory.Format || c is '\u2028' or '\u2029')
-                quoted.Append(System.Globalization.CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+            if (char.IsControl(c) || char.IsSurrogate(c) || char.GetUnicodeCategory(c) == UnicodeCategory.Format || c is '\u2028' or '\u2029')
+                escaped.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
             else
-                quoted.Append(c);
+                escaped.Append(c);
         }
-        return quoted.Append(text.Length > MaxLength ? "…'" : "'").ToString();
+        return escaped.ToString();
     }
 }

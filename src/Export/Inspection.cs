@@ -9,13 +9,13 @@ namespace LlamaFullstack.Export;
 /// <param name="Path">The file or the folder.</param>
 /// <param name="Format">Its format, for people; null where it is none that is read here.</param>
 /// <param name="Bytes">The file's length, or that of all files in the folder.</param>
-/// <param name="Sha256">The file's SHA-256 in hexadecimal; null for a folder.</param>
+/// <param name="Files">The file, or those of the folder by name, each with its checksum.</param>
 /// <param name="Config">The model's shape; null where it is no model.</param>
 /// <param name="SharedClassifier">Whether the classifier is the embedding.</param>
 /// <param name="Metadata">What else the file says of itself, by name.</param>
 /// <param name="Tensors">The model's tensors, in the order of the forward pass.</param>
 /// <param name="Problems">What is wrong, one line each; empty where the file is sound.</param>
-public sealed record Inspection(string Path, string? Format, long Bytes, string? Sha256, LlamaConfig? Config, bool SharedClassifier,
+public sealed record Inspection(string Path, string? Format, long Bytes, IReadOnlyList<InspectedFile> Files, LlamaConfig? Config, bool SharedClassifier,
     IReadOnlyDictionary<string, string> Metadata, IReadOnlyList<InspectedTensor> Tensors, IReadOnlyList<string> Problems)
 {
     /// <summary>Reads a file or a folder to its end. A damaged one is no exception: it is in <see cref="Problems"/>.</summary>
@@ -25,9 +25,9 @@ public sealed record Inspection(string Path, string? Format, long Bytes, string?
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static Inspection Of(string path, IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
     {
-        var isFolder = Directory.Exists(path);
-        var bytes = isFolder ? new DirectoryInfo(path).EnumerateFiles().Sum(file => file.Length) : LengthOf(path);
-        var empty = new Inspection(path, null, bytes, isFolder ? null : HashOf(path), null, false, new Dictionary<string, string>(), [], []);
+        string[] names = Directory.Exists(path) ? [.. Directory.GetFiles(path).Order(StringComparer.Ordinal)] : [path];
+        InspectedFile[] files = [.. names.Select(InspectedFile.Of)];
+        var empty = new Inspection(path, null, files.Sum(file => file.Bytes), files, null, false, new Dictionary<string, string>(), [], []);
         try
         {
             return FindTokenizer(path) is { } vocabulary ? OfTokenizer(empty, vocabulary) : OfModel(empty, progress, cancellation);
@@ -44,8 +44,11 @@ public sealed record Inspection(string Path, string? Format, long Bytes, string?
     /// <param name="metadata">What it holds, by name.</param>
     /// <param name="problems">What is wrong, one line each.</param>
     /// <exception cref="IOException">The file cannot be read.</exception>
-    public static Inspection OfFile(string path, string format, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<string> problems) =>
-        new(path, format, LengthOf(path), HashOf(path), null, false, metadata, [], problems);
+    public static Inspection OfFile(string path, string format, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<string> problems)
+    {
+        var file = InspectedFile.Of(path);
+        return new Inspection(path, format, file.Bytes, [file], null, false, metadata, [], problems);
+    }
 
     private static Inspection OfModel(Inspection empty, IProgress<TensorWritten>? progress, CancellationToken cancellation)
     {
@@ -128,13 +131,20 @@ public sealed record Inspection(string Path, string? Format, long Bytes, string?
         }
         return (largest, notFinite);
     }
+}
 
-    private static long LengthOf(string path) => File.Exists(path) ? new FileInfo(path).Length : throw new FileNotFoundException($"{path}: no such file.");
-
-    private static string HashOf(string path)
+/// <summary>A file that was looked at.</summary>
+/// <param name="Name">Its name without its folder.</param>
+/// <param name="Bytes">Its length.</param>
+/// <param name="Sha256">Its SHA-256 in hexadecimal.</param>
+public sealed record InspectedFile(string Name, long Bytes, string Sha256)
+{
+    internal static InspectedFile Of(string path)
     {
+        if (!File.Exists(path))
+            throw new FileNotFoundException($"{path}: no such file.");
         using var stream = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
+        return new InspectedFile(Path.GetFileName(path), stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
     }
 }
 

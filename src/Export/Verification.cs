@@ -11,6 +11,9 @@ namespace LlamaFullstack.Export;
 /// <param name="Tensors">The largest difference of each tensor, in the order of the forward pass.</param>
 public sealed record Verification(string A, string B, IReadOnlyList<string> Shape, IReadOnlyList<TensorDifference> Tensors)
 {
+    /// <summary>How far both tell the same; null where that was not asked.</summary>
+    public TokenComparison? Tokens { get; init; }
+
     /// <summary>The tensor that differs most; null where no weights were compared.</summary>
     public TensorDifference? Worst => Tensors.MaxBy(tensor => tensor.Difference);
 
@@ -88,6 +91,23 @@ public sealed record Verification(string A, string B, IReadOnlyList<string> Shap
                 (largest, at) = (difference, i);
         }
         return (largest, at);
+    }
+}
+
+/// <summary>How far the likeliest tokens of two models are the same, from the beginning of a text.</summary>
+/// <param name="Shared">Tokens that are.</param>
+/// <param name="A">The first of the one that is not; null where it has ended.</param>
+/// <param name="B">The first of the other that is not; null where it has ended.</param>
+public sealed record TokenComparison(int Shared, int? A, int? B)
+{
+    /// <summary>Whether both tell the same to the end.</summary>
+    public bool AreSame => A is null && B is null;
+
+    /// <summary>Compares two texts.</summary>
+    public static TokenComparison Of(IReadOnlyList<int> a, IReadOnlyList<int> b)
+    {
+        var shared = a.Zip(b).TakeWhile(pair => pair.First == pair.Second).Count();
+        return new TokenComparison(shared, shared < a.Count ? a[shared] : null, shared < b.Count ? b[shared] : null);
     }
 }
 

@@ -21,10 +21,11 @@ internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols,
 
     public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
     {
+        kernels.Integer.ArrangeInt8(weights + (long)rows.Start * Cols, scratch, rows.Count * Cols);
         for (var tile = tiles.Start; tile < tiles.End; tile++)
         {
             Prefetching.Part(weights + (long)next.Start * Cols, (long)next.Count * Cols, tile - tiles.Start, tiles.Count);
-            kernels.Integer.MatMulInt8(weights + (long)rows.Start * Cols, scales + (long)rows.Start * _groups, x.Int8(tile), output.Values(tile, rows.Start), rows.Count);
+            kernels.Integer.MatMulInt8(scratch, scales + (long)rows.Start * _groups, x.Int8(tile), output.Values(tile, rows.Start), rows.Count);
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using LlamaFullstack.Core;
 using LlamaFullstack.Inference.Kernels;
 
@@ -65,6 +67,7 @@ internal sealed unsafe class KvCache
     /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
     /// <param name="k">Keys of all heads, (kv_dim, Tile).</param>
     /// <param name="rows">The rows of k to keep.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreKeys(int layer, int pos, int count, float* k, Part rows)
     {
         const int Block = KernelSet.KeyBlock;
@@ -77,7 +80,11 @@ internal sealed unsafe class KvCache
             {
                 var at = pos + t;
                 var run = Math.Min(Block - at % Block, count - t);
-                new Span<float>(key + t, run).CopyTo(new Span<float>(keys + (long)(at / Block) * Block * _headSize + at % Block, run));
+                var to = keys + (long)(at / Block) * Block * _headSize + at % Block;
+                if (run == Block)
+                    Vector512.Load(key + t).Store(to); // a whole block, as most are
+                else
+                    new Span<float>(key + t, run).CopyTo(new Span<float>(to, run));
                 t += run;
             }
         }
@@ -89,6 +96,7 @@ internal sealed unsafe class KvCache
     /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
     /// <param name="v">Values of all heads, (kv_dim, Tile).</param>
     /// <param name="rows">The rows of v to keep.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreValues(int layer, int pos, int count, float* v, Part rows)
     {
         for (var row = rows.Start; row < rows.End;)

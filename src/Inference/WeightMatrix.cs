@@ -35,7 +35,7 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <param name="scratch">Memory of the caller's own: <see cref="ScratchBytes"/>.</param>
     public abstract void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch);
 
-    /// <summary>Memory that a batch needs to unpack weights of a matrix of that width.</summary>
+    /// <summary>Memory that a batch needs to unpack or arrange weights of a matrix of that width.</summary>
     public static long ScratchBytes(int cols) => BatchRows * (long)cols * (sizeof(byte) + sizeof(float));
 
     /// <summary>Copies a row as float32: the embedding of a token.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace LlamaFullstack.Run;
@@ -17,7 +18,7 @@ public static class ExitCode
     /// <summary>The user stopped it.</summary>
     public const int Cancelled = 130;
 
-    // What the libraries here say of an argument is what the user asked for; the runtime's own ArgumentException is a fault of this program.
+    // What the assemblies here are called.
     private const string Ours = "LlamaFullstack.";
 
     private const int BrokenPipe = 32; // EPIPE on Linux and macOS: whoever read our output has left, which is no failure to report
@@ -71,10 +72,15 @@ public static class ExitCode
     private static (int Code, string Message) Describe(Exception e) => e switch
     {
         UsageException => (Usage, e.Message),
-        ArgumentException when e.Source?.StartsWith(Ours, StringComparison.Ordinal) == true => (Usage, e.Message.Split(" (Parameter ")[0]),
+        ArgumentException when IsThrownHere(e) => (Usage, e.Message.Split(" (Parameter ")[0]),
         IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{e.Message} Free some space, or write to another disk."),
         InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, e.Message),
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
         _ => (Failure, $"internal error: {e.GetType().Name}: {e.Message.Split('\n')[0]} Set LLAMAFS_DEBUG=1 to see where, and please report it."),
     };
+
+    // What the libraries here say of an argument is what the user asked for; the runtime's own ArgumentException is a fault of this program.
+    // Exception.Source would tell the same, but not in a program that was compiled ahead of time.
+    private static bool IsThrownHere(Exception e) =>
+        new StackTrace(e).GetFrame(0) is { } thrower && DiagnosticMethodInfo.Create(thrower)?.DeclaringAssemblyName.StartsWith(Ours, StringComparison.Ordinal) == true;
 }

@@ -28,7 +28,9 @@ public class SafetensorsTests
         var read = new float[6];
         file.ReadFloats("w", read);
         Assert.Equal(values, read);
-        Assert.Equal(42L, BitConverter.ToInt64(file.Bytes("scalar")));
+        Assert.True(file.TryGet("scalar", out var scalar));
+        Assert.Equal(("I64", 0, 8L), (scalar.Dtype, scalar.Shape.Count, scalar.ByteLength));
+        Assert.Contains("scalar is of I64, expected floats", Assert.Throws<InvalidDataException>(() => file.ReadFloats("scalar", new float[1])).Message);
         Assert.True(file.TryGet("w", out var entry));
         Assert.Equal([2, 3], entry.Shape);
         Assert.Equal(0, new FileInfo(path).Length % 8 - (24 + 8) % 8);
@@ -66,10 +68,12 @@ public class SafetensorsTests
     [InlineData("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""", "stands twice")]
     [InlineData("""{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}""", "larger than any file")]
     [InlineData("""{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}""", "dimension -2")]
-    [InlineData("""{"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}""", "dtype F33")]
+    [InlineData("""{"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}""", "dtype 'F33'")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}}""", "lacks a shape or two data_offsets")]
     [InlineData("""{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,8]}}""", "JSON")]
-    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"code":1}}""", "field code")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"code":1}}""", "field 'code'")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}}""", "9 dimensions")]
+    [InlineData("""{"a\u001b[2J":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}""", "'a\\u001b[2J'")]
     [InlineData("""{"a":7}""", "JSON")]
     [InlineData("""[]""", "JSON")]
     [InlineData("""{""", "JSON")]

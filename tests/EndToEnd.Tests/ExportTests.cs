@@ -59,6 +59,7 @@ public class ExportTests
         var gguf = folder.File("m.gguf");
         Llamafs.Run("export", gguf, "--checkpoint", model, "-z", Fixtures.Path("stories260K", "tok512.bin")).AssertSucceeds();
         Assert.Contains("the same 50 tokens", Llamafs.Run("verify", gguf, model, "--tokens", "50").AssertSucceeds().Out);
+        Assert.Contains("\"shared\": 50", Llamafs.Run("verify", gguf, model, "--tokens", "50", "--json").AssertSucceeds().Out);
         Assert.Contains("vocab_size 512", Llamafs.Run("inspect", gguf).AssertSucceeds().Out);
 
         var q8 = folder.File("q8.gguf");

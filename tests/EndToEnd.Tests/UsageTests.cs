@@ -1,3 +1,5 @@
+using LlamaFullstack.Run;
+
 namespace LlamaFullstack.EndToEnd.Tests;
 
 /// <summary>What people get wrong on the command line, and the one line that each gets back.</summary>
@@ -9,6 +11,23 @@ public class UsageTests
     [InlineData("--vocab_size 200: must be at least 260: 3 marks, 256 bytes and a letter.", "data", "train_vocab", "--vocab_size", "200")]
     [InlineData("Required command was not provided.", "[suggest]")]
     public void AnImpossibleCommandLine_IsAUsageError(string message, params string[] args) => Llamafs.Run(args).AssertFails(2, message);
+
+    [Fact]
+    public void AnArgumentThatALibraryHereRefuses_IsAUsageError() =>
+        Llamafs.Run(["run", Fixtures.Path("stories260K", "stories260K.bin"), "-z", Fixtures.Path("stories260K", "tok512.bin")], null, "", ("LLAMAFS_KERNELS", "v1024"))
+            .AssertFails(2, "LLAMAFS_KERNELS=v1024: no such kernel set; expected one of ");
+
+    // The same exception from the runtime is a fault of this program, not of who uses it.
+    [Fact]
+    public void AnArgumentThatTheRuntimeRefuses_IsAFailure()
+    {
+        Assert.Equal(ExitCode.Usage, ExitCode.Of(_ => throw new ArgumentException("thrown by an assembly here")));
+        Assert.Equal(ExitCode.Failure, ExitCode.Of(_ =>
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(-1);
+            return 0;
+        }));
+    }
 
     [Fact]
     public void Config_MissingOrAFolderOrNotJsonOrWrong_IsNamed()

@@ -63,13 +63,14 @@ public sealed class GgufWriterTests : IDisposable
         }
     }
 
-    public static TheoryData<RopeScalingKind, float> Scalings => new() { { RopeScalingKind.Linear, 4 }, { RopeScalingKind.Llama3, 8 }, { RopeScalingKind.Llama3, 32 } };
-
-    [Theory, MemberData(nameof(Scalings))]
-    public void Write_RopeScaling_ReadsBack(RopeScalingKind kind, float factor)
+    [Theory]
+    [InlineData(RopeScalingKind.Linear, 4, 0, 0, 0)]
+    [InlineData(RopeScalingKind.Llama3, 8, 1, 4, 8192)]
+    [InlineData(RopeScalingKind.Llama3, 32, 1, 4, 8192)]
+    [InlineData(RopeScalingKind.Llama3, 3, 0.5, 2, 64)] // of no published model: known by what the file says beside the factors
+    public void Write_RopeScaling_ReadsBack(RopeScalingKind kind, float factor, float low, float high, int context)
     {
-        var scaling = kind == RopeScalingKind.Linear ? new RopeScaling { Kind = kind, Factor = factor }
-            : new RopeScaling { Kind = kind, Factor = factor, LowFreqFactor = 1, HighFreqFactor = 4, OriginalMaxSeqLen = 8192 };
+        var scaling = new RopeScaling { Kind = kind, Factor = factor, LowFreqFactor = low, HighFreqFactor = high, OriginalMaxSeqLen = context };
         var model = new RandomModel(TinyGguf.Config with { RopeTheta = 500_000, RopeScaling = scaling }, sharedClassifier: true, seed: 5);
         GgufWriter.Write(_folder.File("m.gguf"), model, GgufType.F32, TinyVocabulary());
         using var gguf = GgufModel.Open(_folder.File("m.gguf"));

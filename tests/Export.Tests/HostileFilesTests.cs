@@ -219,7 +219,7 @@ public sealed class HostileFilesTests : IDisposable
         Edited("model_args", root => root["__metadata__"]!.AsObject().Remove("model_args"));
         Edited("", root => root["__metadata__"] = 7);
         Refused("x", Safetensors(string.Concat(Enumerable.Repeat("{\"a\":", 100_000)), data), "damaged");
-        Refused("x", Safetensors(header.TrimEnd()[..^1] + ",\"norm.weight\":{\"dtype\":\"F32\",\"shape\":[8],\"data_offsets\":[0,32]}}", data), "norm.weight stands twice");
+        Refused("x", Safetensors(header.TrimEnd()[..^1] + ",\"norm.weight\":{\"dtype\":\"F32\",\"shape\":[8],\"data_offsets\":[0,32]}}", data), "'norm.weight' stands twice");
         Assert.InRange(_cases, LeastCases, int.MaxValue);
     }
 
@@ -265,6 +265,9 @@ public sealed class HostileFilesTests : IDisposable
             Folder(name, [], name);
         }
         Folder("config.json", new byte[2 << 20], "config.json");
+        Folder("config.json", [.. "{\"model_type\": \"llama"u8, 0xE5, .. "\"}"u8], "config.json"); // not UTF-8
+        Folder("config.json", [.. "{\"model_type\": \"\\ud800\"}"u8], "config.json"); // half of a surrogate pair
+        Folder("model.safetensors.index.json", [.. "{\"weight_map\": {\"model.norm.weight\": \"a"u8, 0xE5, .. "\"}}"u8], "index.json");
         Folder("model.safetensors.index.json", "{\"weight_map\": []}"u8.ToArray(), "weight_map");
         var shards = files.Keys.Where(name => name.EndsWith(".safetensors", StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToList();
         Folder(shards[1], files[shards[0]], "is in");

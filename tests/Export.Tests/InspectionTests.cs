@@ -1,5 +1,6 @@
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Export.Targets;
 
 namespace LlamaFullstack.Export.Tests;
 
@@ -24,7 +25,25 @@ public sealed class InspectionTests : IDisposable
         Assert.Equal([512, 64], found.Tensors[0].Shape);
         Assert.True(found.Tensors[0].Largest > 0);
         Assert.Empty(found.Problems);
-        Assert.Equal(64, found.Sha256!.Length);
+        Assert.Equal(64, Assert.Single(found.Files).Sha256.Length);
+    }
+
+    [Fact]
+    public void Of_QuantisedModels_SaysIntoWhat()
+    {
+        ModelBinWriter.Write(_folder.File("m.bin"), new RandomModel(TinyGguf.Config, true, 1), version: 3);
+        var types = Inspection.Of(_folder.File("m.bin")).Tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Type);
+        Assert.Equal(("int8/32", "F32", "int4/32"), (types[TensorNames.TokEmbeddings], types[TensorNames.Norm], types[TensorNames.W2(0)]));
+    }
+
+    [Fact]
+    public void Of_AFolder_HasTheChecksumOfEachFile()
+    {
+        HuggingFaceWriter.Write(_folder.File("hf"), new RandomModel(TinyGguf.Config, true, 1));
+        var found = Inspection.Of(_folder.File("hf"));
+        Assert.Equal(["config.json", "generation_config.json", "model.safetensors"], found.Files.Select(file => file.Name));
+        Assert.Equal(found.Bytes, found.Files.Sum(file => file.Bytes));
+        Assert.Equal(3, found.Files.Select(file => file.Sha256).Distinct().Count());
     }
 
     [Theory]
@@ -93,6 +112,19 @@ public sealed class InspectionTests : IDisposable
         Assert.Equal(TensorNames.Norm, found.Worst!.Name);
         Assert.False(found.IsWithin(1000));
         Assert.Equal(2, found.Tensors.Count(tensor => tensor.Difference > 0));
+    }
+
+    [Theory]
+    [InlineData("5 6 7", "5 6 7", 3, null, null)]
+    [InlineData("5 6 7", "5 9 7", 1, 6, 9)]
+    [InlineData("5 6", "5 6 7", 2, null, 7)]
+    [InlineData("", "8", 0, null, 8)]
+    public void TokenComparison_SaysWhereTheTextsPart(string a, string b, int shared, int? ofA, int? ofB)
+    {
+        int[] Ids(string text) => [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse)];
+        var found = TokenComparison.Of(Ids(a), Ids(b));
+        Assert.Equal((shared, ofA, ofB), (found.Shared, found.A, found.B));
+        Assert.Equal(a == b, found.AreSame);
     }
 
     [Fact]

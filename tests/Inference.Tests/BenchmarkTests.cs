@@ -27,7 +27,11 @@ public sealed class BenchmarkTests : IDisposable
         Assert.Equal((Shape.ParameterCount - norms) * bytesPerWeight + norms * sizeof(float), result.WeightBytesPerToken);
         Assert.Equal(1000, result.DecodeMilliseconds * result.DecodeTokensPerSecond, 1e-9);
         Assert.Equal(result.WeightBytesPerToken * result.DecodeTokensPerSecond, result.ShareOfBandwidth * result.ReadBytesPerSecond, 1e-3);
-        Assert.True(result.PromptTokensPerSecond > 0 && result.ResidentBytes > result.WeightBytesPerToken);
+        // 3 tokens by every weight of 5 layers, with 4 kv heads of 8; the first attends to 1 position, the second to 2, the third to 3.
+        var weights = 2 * 64 * (64 + 32) + 3 * 64 * 172;
+        Assert.Equal(5 * (3 * weights + 2 * 64 * 6), result.PromptMultiplyAdds);
+        Assert.Equal(result.PromptMultiplyAdds / 3.0 * result.PromptTokensPerSecond, result.ShareOfPeak * result.PeakMultiplyAddsPerSecond, 1e-3);
+        Assert.True(result.PromptTokensPerSecond > 0 && result.PeakMultiplyAddsPerSecond > 0 && result.ResidentBytes > result.WeightBytesPerToken);
     }
 
     [Fact]

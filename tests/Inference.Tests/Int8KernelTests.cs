@@ -102,7 +102,9 @@ public sealed unsafe class Int8KernelTests
     {
         var w = PinnedArray.Of(rows * tile.Length, _ => (sbyte)random.Next(-128, 128));
         var output = PinnedArray.Of<float>(rows * Tile);
-        Of(set).MatMulInt8(w.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
+        var arranged = PinnedArray.Of<byte>(w.Length);
+        Of(set).ArrangeInt8(w.Pointer(), arranged.Pointer(), w.Length);
+        Of(set).MatMulInt8(arranged.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
         for (var i = 0; i < output.Length; i++)
             AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c], group => scales[i / Tile * tile.Groups + group], bias: 128, output[i]);
     }, set);
@@ -161,6 +163,33 @@ public sealed unsafe class Int8KernelTests
             Assert.Equal(0f, q.Scales[1]);
             Assert.All(q.Values[32..], value => Assert.Equal(0, value));
             Assert.Equal(float.IsNaN(strange), float.IsNaN(q.Scales[0])); // NaN goes on to the logits, where it is reported
+        }
+    }
+
+    [Theory, MemberData(nameof(Sets))]
+    public void QuantizeTile_StrangeValuesAndHalves_GivesEachTokensOwnBits(string set)
+    {
+        const int GroupSize = 32;
+        float[] strange = [0f, float.Epsilon, 190 * float.Epsilon, -190 * float.Epsilon, float.MaxValue, float.PositiveInfinity, float.NegativeInfinity, float.NaN];
+        // A first value of 127 makes the scale 1; then come halves and their neighbours. Every third token has strange values instead.
+        var values = PinnedArray.Of(3 * GroupSize * Tile, i =>
+        {
+            var (feature, token) = (i / Tile, i % Tile);
+            var half = feature - 48 + 0.5f;
+            return token % 3 == 0 ? feature % GroupSize == 5 ? strange[token / 3 % strange.Length] : 0f
+                : feature % GroupSize == 0 ? 127f
+                : token % 3 == 1 ? half : token % 2 == 0 ? MathF.BitIncrement(half) : MathF.BitDecrement(half);
+        });
+        var n = values.Length / Tile;
+        var (q, scales, sums) = (PinnedArray.Of<sbyte>(n * Tile), PinnedArray.Of<float>(3 * Tile), PinnedArray.Of<int>(3 * Tile));
+        Of(set).QuantizeTile(values.Pointer(), new Int8Tile(q.Pointer(), scales.Pointer(), sums.Pointer(), n, GroupSize));
+        for (var t = 0; t < Tile; t++)
+        {
+            var expected = new Quantized(n, GroupSize);
+            Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), expected.Vector);
+            Assert.Equal(expected.Values, Enumerable.Range(0, n).Select(i => q[(i / 4 * Tile + t) * 4 + i % 4]));
+            Assert.Equal(expected.Scales, Enumerable.Range(0, 3).Select(group => scales[group * Tile + t]));
+            Assert.Equal(expected.Sums, Enumerable.Range(0, 3).Select(group => sums[group * Tile + t]));
         }
     }
 

@@ -37,7 +37,7 @@ internal static partial class BenchCommand
 
     public static Command Create()
     {
-        var command = new Command("bench", "Measure prompt and decoding speed, and how near decoding comes to the memory's limit.")
+        var command = new Command("bench", "Measure prompt and decoding speed, and how near they come to the processor's and the memory's limit.")
         {
             Model, Shape, Type, Seed, Keep, Threads, Prompt, Tokens, Position, Repeats, Arithmetic, Json,
         };
@@ -120,6 +120,7 @@ internal static partial class BenchCommand
             {name}: dim {c.Dim}, {c.NLayers} layers, {c.NHeads} heads ({c.NKvHeads} kv), vocabulary {c.VocabSize}, {r.WeightType}, {c.ParameterCount / 1e6:0.##} M weights
               threads    {r.Threads,10}            kernels {r.Kernels}
               prompt     {r.PromptTokensPerSecond,10:N0} tok/s      {r.PromptTokens} tokens
+              arithmetic {r.PromptMultiplyAddsPerSecond / 1e9,10:N1} G/s        multiply-adds of the prompt; {r.PeakMultiplyAddsPerSecond / 1e9:N1} in float32 are the peak, {r.ShareOfPeak:P0} of it
               decode     {r.DecodeTokensPerSecond,10:N1} tok/s      {r.DecodeMilliseconds:0.000} ms a token, {r.DecodeTokens} tokens from position {r.Position} on
               weights    {r.WeightBytesPerSecond / 1e9,10:N1} GB/s       {r.WeightBytesPerToken / 1e6:N1} MB a token
               memory     {r.ReadBytesPerSecond / 1e9,10:N1} GB/s       read by as many threads; decoding reaches {r.ShareOfBandwidth:P0} of it

@@ -60,8 +60,8 @@ internal static class ExportCommand
             Option[] foreign = isGguf ? [version, groupSize] : isCheckpoint ? [version, groupSize, tokenizer] : isFolder ? [groupSize] : [dtype];
             foreach (var option in foreign)
                 if (parsed.GetResult(option) is { Implicit: false })
-                    throw new UsageException(option == tokenizer || option == dtype
-                        ? $"{option.Name}: not of such a target. Name one that ends in {GgufExtension}."
+                    throw new UsageException(option == tokenizer ? $"{option.Name}: not of such a target. Name one that ends in {GgufExtension}, a model file, or --version -1."
+                        : option == dtype ? $"{option.Name}: not of such a target, whose weights --version chooses. Name one that ends in {GgufExtension} or {CheckpointExtension}, or --version -1."
                         : $"{option.Name}: not of such a target, whose weights --dtype chooses.");
             if ((isCheckpoint || isFolder) && parsed.GetResult(lossTokens) is { Implicit: false })
                 throw new UsageException($"{lossTokens.Name}: the engine does not run such a target. Write a model file or a GGUF file.");

@@ -52,8 +52,8 @@ internal static class InspectCommand
     private static void Print(Inspection found)
     {
         Write($"{found.Path}: {found.Format ?? "not readable"}, {found.Bytes:N0} bytes");
-        if (found.Sha256 is not null)
-            Write($"sha256 {found.Sha256}");
+        foreach (var file in found.Files)
+            Write($"sha256 {file.Sha256}{(found.Files.Count > 1 ? $"  {file.Name}, {file.Bytes:N0} bytes" : "")}");
         if (found.Config is { } c)
         {
             Write($"dim {c.Dim}, hidden_dim {c.HiddenDim}, n_layers {c.NLayers}, n_heads {c.NHeads}, n_kv_heads {c.NKvHeads}, vocab_size {c.VocabSize}, max_seq_len {c.MaxSeqLen}");

@@ -38,14 +38,13 @@ internal static class VerifyCommand
         Verification found;
         using (var bar = new ProgressBar($"verify {a}"))
             found = Verification.Of(sourceOfA, sourceOfB, new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation);
+        if (tokens > 0)
+            found = found with { Tokens = TokenComparison.Of(GreedyTokens(sourceOfA, tokens, cancellation), GreedyTokens(sourceOfB, tokens, cancellation)) };
         if (json)
             Console.WriteLine(JsonSerializer.Serialize(found, ExportJsonContext.Default.Verification));
         else
             Print(found, tolerance);
-        var isSame = found.IsWithin(tolerance);
-        if (tokens > 0)
-            isSame &= TellTheSame(GreedyTokens(sourceOfA, tokens, cancellation), GreedyTokens(sourceOfB, tokens, cancellation), quiet: json);
-        return isSame ? 0 : Different;
+        return found.IsWithin(tolerance) && found.Tokens?.AreSame != false ? 0 : Different;
     }
 
     private static void Print(Verification found, float tolerance)
@@ -61,6 +60,8 @@ internal static class VerifyCommand
             Write($"the same weights in all {found.Tensors.Count} tensors");
         else
             Write($"{(found.Worst.Difference <= tolerance ? "the same within the tolerance" : "different weights")}: largest difference {found.Worst.Difference:G6}, in {found.Worst.Name}");
+        if (found.Tokens is { } text)
+            Write($"the same {text.Shared} tokens{(text.AreSame ? "" : $", then {Name(text.A)} and {Name(text.B)}")}");
     }
 
     // From the mark of the beginning; a mark that ends a text ends this, too.
@@ -86,16 +87,7 @@ internal static class VerifyCommand
         return ids;
     }
 
-    private static bool TellTheSame(List<int> a, List<int> b, bool quiet)
-    {
-        var shared = a.Zip(b).TakeWhile(pair => pair.First == pair.Second).Count();
-        var isSame = shared == a.Count && shared == b.Count;
-        if (!quiet)
-            Write($"{(isSame ? $"the same {shared} tokens" : $"the same {shared} tokens, then {Name(a, shared)} and {Name(b, shared)}")}");
-        return isSame;
-    }
-
-    private static string Name(List<int> ids, int index) => index < ids.Count ? ids[index].ToString(CultureInfo.InvariantCulture) : "the end";
+    private static string Name(int? token) => token?.ToString(CultureInfo.InvariantCulture) ?? "the end";
 
     private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 

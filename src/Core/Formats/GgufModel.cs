@@ -118,9 +118,9 @@ public sealed class GgufModel : ITensorSource, IDisposable
             throw Bad($"{tensor.Name} must be {config.HeadSize / 2} values of F32, one for each pair of a head");
         var factors = new float[config.HeadSize / 2];
         File.Read(tensor, 0, factors);
-        if (factors.All(factor => factor == 1))
-            return null;
-        return GgufRope.Find(config, factors) ?? throw Bad($"{tensor.Name} scales RoPE in another way than Llama 3.1 and 3.2 do, which is not supported");
+        return GgufRope.Find(config, File.Metadata, factors) is { } scaling ? scaling
+            : factors.All(factor => factor == 1) ? null
+            : throw Bad($"{tensor.Name} scales RoPE in another way than Llama 3.1 and 3.2 do, which is not supported");
     }
 
     private int Needed(string key) => File.Metadata.Whole(key) ?? throw Bad($"has no {key}");

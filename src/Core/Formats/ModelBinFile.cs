@@ -73,7 +73,13 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     public TensorStorage StorageOf(string name)
     {
         var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
-        return new(section.IsQuantized ? $"int8/{section.GroupSize}" : "F32", section.End - section.Offset);
+        var type = section.Type switch
+        {
+            WeightType.Float32 => "F32",
+            WeightType.Int8 => $"int8/{section.GroupSize}",
+            _ => $"int4/{section.GroupSize}",
+        };
+        return new(type, section.End - section.Offset);
     }
 
     /// <summary>Unmaps the file.</summary>

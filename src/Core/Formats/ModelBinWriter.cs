@@ -63,7 +63,7 @@ public static class ModelBinWriter
             throw new ArgumentException($"version {version} cannot be written; versions 0 to 3 can.", nameof(version));
         var foreign = config.ForeignRope ?? (config.NormEps != LlamaConfig.DefaultNormEps ? $"norm_eps {config.NormEps}" : null);
         if (version == 0 && foreign is not null)
-            throw new ArgumentException($"version 0 has no field for the model's {foreign}, and llama2.c would run it with its own; write version 1 or 2.", nameof(version));
+            throw new ArgumentException($"version 0 has no field for the model's {foreign}, and llama2.c would run it with its own; write version 1, 2 or 3.", nameof(version));
         if (version < 2)
             return new ModelBinHeader(version, config, source.SharedClassifier, GroupSize: 0);
 

@@ -13,13 +13,13 @@ public sealed record SafetensorsEntry(string Name, string Dtype, IReadOnlyList<l
     {
         var size = (Int128)ItemSize(dtype);
         if (size == 0)
-            throw new ArgumentException($"tensor {name} has dtype {dtype}, which is not known.", nameof(dtype));
+            throw new ArgumentException($"tensor {PlainText.Quote(name)} has dtype {PlainText.Quote(dtype)}, which is not known.", nameof(dtype));
         foreach (var dimension in shape)
         {
             if (dimension < 0)
-                throw new ArgumentException($"tensor {name} has the dimension {dimension}.", nameof(shape));
+                throw new ArgumentException($"tensor {PlainText.Quote(name)} has the dimension {dimension}.", nameof(shape));
             size = size * dimension is var product && product <= long.MaxValue ? product
-                : throw new ArgumentException($"tensor {name} of shape [{string.Join(", ", shape)}] is larger than any file.", nameof(shape));
+                : throw new ArgumentException($"tensor {PlainText.Quote(name)} of shape [{string.Join(", ", shape)}] is larger than any file.", nameof(shape));
         }
         return new SafetensorsEntry(name, dtype, shape, (long)size);
     }

@@ -11,6 +11,7 @@ public sealed class SafetensorsFile : IDisposable
 {
     private const int LengthBytes = sizeof(ulong);
     private const int MaxHeaderLength = 100_000_000; // the reference's own bound
+    private const int MaxDimensions = 8;
 
     private readonly MappedFile _map;
     private readonly long _dataStart;
@@ -32,7 +33,7 @@ public sealed class SafetensorsFile : IDisposable
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
         {
-            throw Damaged($"its header is not the JSON that was expected: {e.Message.Split('\n')[0].TrimEnd('.')}");
+            throw Damaged($"its header is not the JSON that was expected: {PlainText.Quote(e)}");
         }
         CheckLayout();
     }
@@ -69,17 +70,6 @@ public sealed class SafetensorsFile : IDisposable
         var found = _tensors.TryGetValue(name, out var tensor);
         entry = tensor.Entry;
         return found;
-    }
-
-    /// <summary>A tensor's bytes, little-endian.</summary>
-    /// <exception cref="InvalidDataException">There is no such tensor, or it is larger than a span (2 GB).</exception>
-    public ReadOnlySpan<byte> Bytes(string name)
-    {
-        if (!_tensors.TryGetValue(name, out var tensor))
-            throw new InvalidDataException($"{Path}: has no tensor {name}.");
-        if (tensor.Entry.ByteLength > int.MaxValue)
-            throw new InvalidDataException($"{Path}: tensor {name} of {tensor.Entry.ByteLength:N0} bytes is too large to be read at once.");
-        return _map.Span(tensor.Offset, (int)tensor.Entry.ByteLength);
     }
 
     /// <summary>Copies a tensor of floats, converting F16, BF16 and F64 to float32.</summary>
@@ -129,7 +119,7 @@ public sealed class SafetensorsFile : IDisposable
             if (name == "__metadata__")
                 ReadMetadata(ref json);
             else if (!_tensors.TryAdd(name, ReadTensor(ref json, name)))
-                throw Damaged($"tensor {name} stands twice");
+                throw Damaged($"tensor {PlainText.Quote(name)} stands twice");
         }
         Expect(json, JsonTokenType.EndObject);
         while (json.Read()) { } // spaces may follow; anything else throws
@@ -144,7 +134,7 @@ public sealed class SafetensorsFile : IDisposable
             json.Read();
             Expect(json, JsonTokenType.String);
             if (!_metadata.TryAdd(key, json.GetString()!))
-                throw Damaged($"metadata {key} stands twice");
+                throw Damaged($"metadata {PlainText.Quote(key)} stands twice");
         }
     }
 
@@ -155,7 +145,7 @@ public sealed class SafetensorsFile : IDisposable
         Expect(json, JsonTokenType.StartObject);
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
-            var key = json.GetString();
+            var key = json.GetString()!;
             json.Read();
             if (key == "dtype")
                 dtype = json.GetString() ?? "";
@@ -164,10 +154,12 @@ public sealed class SafetensorsFile : IDisposable
             else if (key == "data_offsets")
                 offsets = ReadNumbers(ref json);
             else
-                throw Damaged($"tensor {name} has the field {key}, which is not known");
+                throw Damaged($"tensor {PlainText.Quote(name)} has the field {PlainText.Quote(key)}, which is not known");
         }
         if (shape is null || offsets is not [>= 0, _])
-            throw Damaged($"tensor {name} lacks a shape or two data_offsets");
+            throw Damaged($"tensor {PlainText.Quote(name)} lacks a shape or two data_offsets");
+        if (shape.Count > MaxDimensions)
+            throw Damaged($"tensor {PlainText.Quote(name)} has {shape.Count:N0} dimensions, expected at most {MaxDimensions}");
         SafetensorsEntry entry;
         try
         {
@@ -178,7 +170,7 @@ public sealed class SafetensorsFile : IDisposable
             throw Damaged(e.Message.Split(" (Parameter")[0].TrimEnd('.'));
         }
         if (offsets[1] - offsets[0] != entry.ByteLength)
-            throw Damaged($"tensor {name} of shape [{string.Join(", ", shape)}] and {dtype} needs {entry.ByteLength:N0} bytes, but its data_offsets are {offsets[0]} and {offsets[1]}");
+            throw Damaged($"tensor {PlainText.Quote(name)} of shape [{string.Join(", ", shape)}] and {dtype} needs {entry.ByteLength:N0} bytes, but its data_offsets are {offsets[0]} and {offsets[1]}");
         return (entry, _dataStart + offsets[0]);
     }
 
@@ -198,9 +190,9 @@ public sealed class SafetensorsFile : IDisposable
         foreach (var (entry, offset) in _tensors.Values.OrderBy(tensor => tensor.Offset).ThenBy(tensor => tensor.Entry.ByteLength))
         {
             if (offset != end)
-                throw Damaged($"tensor {entry.Name} begins at byte {offset:N0}, expected {end:N0}: tensors overlap or leave a gap");
+                throw Damaged($"tensor {PlainText.Quote(entry.Name)} begins at byte {offset:N0}, expected {end:N0}: tensors overlap or leave a gap");
             if (entry.ByteLength > _map.Length - end)
-                throw Damaged($"tensor {entry.Name} ends after the file's {_map.Length:N0} bytes. Was it cut short?");
+                throw Damaged($"tensor {PlainText.Quote(entry.Name)} ends after the file's {_map.Length:N0} bytes. Was it cut short?");
             end += entry.ByteLength;
         }
         if (end != _map.Length)

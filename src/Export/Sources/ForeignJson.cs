@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using LlamaFullstack.Core;
 
@@ -8,6 +9,8 @@ internal sealed class ForeignJson
 {
     // A configuration has 1 KB.
     private const long DefaultMaxLength = 1 << 20;
+
+    private static ReadOnlySpan<byte> ByteOrderMark => [0xEF, 0xBB, 0xBF];
 
     private readonly string _path;
 
@@ -21,18 +24,31 @@ internal sealed class ForeignJson
     /// <exception cref="InvalidDataException">The file is too long, or not JSON, or names a field twice.</exception>
     public static ForeignJson Read(string path, long maxLength = DefaultMaxLength)
     {
-        using var stream = File.OpenRead(path);
-        if (stream.Length > maxLength)
-            throw new InvalidDataException($"{path}: {stream.Length:N0} bytes long, expected at most {maxLength:N0}.");
+        if (new FileInfo(path) is { Exists: true } file && file.Length > maxLength)
+            throw new InvalidDataException($"{path}: {file.Length:N0} bytes long, expected at most {maxLength:N0}.");
+        var bytes = File.ReadAllBytes(path);
+        var utf8 = bytes.AsMemory(bytes.AsSpan().StartsWith(ByteOrderMark) ? ByteOrderMark.Length : 0);
         try
         {
-            var document = JsonDocument.Parse(stream, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            CheckTexts(utf8.Span);
+            var document = JsonDocument.Parse(utf8, new JsonDocumentOptions { AllowDuplicateProperties = false });
             return document.RootElement.ValueKind == JsonValueKind.Object ? new ForeignJson(path, document.RootElement) : throw new JsonException("not an object");
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw new InvalidDataException($"{path}: not the JSON that was expected: {e.Message.Split('\n')[0].TrimEnd('.')}.");
+            throw new InvalidDataException($"{path}: not the JSON that was expected: {PlainText.Quote(e)}.");
         }
+    }
+
+    // A text that is not UTF-8, or has half of a surrogate pair, would throw only once somebody asks for it.
+    private static void CheckTexts(ReadOnlySpan<byte> utf8)
+    {
+        var json = new Utf8JsonReader(utf8);
+        var text = ArrayPool<char>.Shared.Rent(utf8.Length);
+        while (json.Read())
+            if (json.TokenType is JsonTokenType.String or JsonTokenType.PropertyName)
+                json.CopyString(text);
+        ArrayPool<char>.Shared.Return(text);
     }
 
     /// <summary>A field; null where there is none, or it is null.</summary>

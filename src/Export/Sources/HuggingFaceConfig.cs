@@ -54,10 +54,14 @@ internal sealed class HuggingFaceConfig
             if (_json.Flag(bias))
                 throw _json.Bad($"{bias} is true, but the formats here have no place for biases");
         _json.Refuse("sliding_window", "quantization_config");
+        foreach (var json in (ReadOnlySpan<ForeignJson?>)[_json, _json.Object("rope_parameters")])
+            if (json?.Fraction("partial_rotary_factor", 1) is not (null or 1))
+                throw json.Bad($"partial_rotary_factor {json.Text("partial_rotary_factor")} is not supported: here RoPE turns whole heads");
     }
 
     private static RopeScaling? ReadRopeScaling(ForeignJson rope) => rope.Text("rope_type", rope.Text("type", "default")) switch
     {
+        "default" when rope.Fraction("factor", 1) != 1 => throw rope.Bad($"rope scaling has the factor {rope.Text("factor")}, but no rope_type that says how"),
         "default" => null,
         "linear" => new RopeScaling { Kind = RopeScalingKind.Linear, Factor = (float)rope.Fraction("factor", 0) },
         "llama3" => new RopeScaling

@@ -70,7 +70,7 @@ public sealed class NativeCheckpoint : ITensorSource, IDisposable
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{file.Path}: {ConfigKey} is not a model's configuration: {e.Message.Split('\n')[0].TrimEnd('.')}.");
+            throw new InvalidDataException($"{file.Path}: {ConfigKey} is not a model's configuration: {PlainText.Quote(e)}.");
         }
     }
 }

@@ -165,7 +165,7 @@ internal static class TokenizerJson
                 if (union == latest)
                     continue;
                 if (_comesAbout[union])
-                    throw json.Bad($"the merges that make {PlainText.Quote(texts[union])} do not stand together, so that no score of the piece can express them");
+                    throw json.Bad($"the merges that make {PlainText.Quote(texts[union])} do not stand together, so that no score of the piece can express them. Take the tokenizer.model that it was made from");
                 (_comesAbout[union], _order[union], latest) = (true, place++, union);
             }
             for (var id = Vocabulary.FirstText; id < texts.Count; id++)
@@ -192,7 +192,7 @@ internal static class TokenizerJson
                 for (var at = 1; at < text.Length; at++)
                     if (!char.IsLowSurrogate(text[at]) && _ids.TryGetValue(text[..at], out var left) && _ids.TryGetValue(text[at..], out var right)
                         && !_merges.Contains((left, right)))
-                        throw json.Bad($"{Name(left, right)} make a piece but are no merge, which scores cannot express");
+                        throw json.Bad($"{Name(left, right)} make a piece but are no merge, which scores cannot express. Take the tokenizer.model that it was made from");
         }
 
         private string Name(int left, int right) => $"{PlainText.Quote(texts[left])} {PlainText.Quote(texts[right])}";

@@ -105,6 +105,13 @@ public static class GgufWriter
             header.Text(GgufRope.ScalingType, GgufRope.Linear);
             header.Fraction(GgufRope.ScalingFactor, linear.Factor);
         }
+        if (config.RopeScaling is { Kind: RopeScalingKind.Llama3 } llama3)
+        {
+            header.Fraction(GgufRope.Llama3Factor, llama3.Factor);
+            header.Fraction(GgufRope.Llama3LowFreqFactor, llama3.LowFreqFactor);
+            header.Fraction(GgufRope.Llama3HighFreqFactor, llama3.HighFreqFactor);
+            header.Whole(GgufRope.Llama3OriginalMaxSeqLen, llama3.OriginalMaxSeqLen);
+        }
         AddVocabulary(header, vocabulary);
 
         foreach (var tensor in tensors)

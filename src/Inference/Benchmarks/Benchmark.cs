@@ -1,9 +1,10 @@
 using System.Diagnostics;
+using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Inference.Benchmarks;
 
-/// <summary>Measures how fast a model runs here: its prompt, its decoding, and the memory that bounds decoding.</summary>
-/// <remarks>Other programs disturb a measurement for moments: each figure is the median of rounds, and the three are measured one after
+/// <summary>Measures how fast a model runs here: its prompt and the arithmetic that bounds it, its decoding and the memory that bounds that.</summary>
+/// <remarks>Other programs disturb a measurement for moments: each figure is the median of rounds, and the four are measured one after
 /// the other in every round, so that a slow time falls on all alike.</remarks>
 public static class Benchmark
 {
@@ -29,6 +30,7 @@ public static class Benchmark
         using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads, Strict = settings.Strict });
         // As much of the file as a token reads of its weights. (What a GGUF file's weights are converted to may be more than the file.)
         using var memory = new ReadBandwidth(model.File.Pointer, Math.Min(model.WeightBytesPerToken, model.File.Length), transformer.Threads);
+        using var arithmetic = new PeakArithmetic(transformer.Threads);
         var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);
         var prompt = Tokens(promptLength, model.Config.VocabSize);
 
@@ -53,12 +55,14 @@ public static class Benchmark
         ReadPrompt(Tokens(position, model.Config.VocabSize)); // what decoding attends to
         Decode(); // brings the file into memory and, as the next line does, the code to its final form
         ReadPrompt(prompt);
-        var (prompts, decodes, reads) = (new double[settings.Repeats], new double[settings.Repeats], new double[settings.Repeats]);
+        var (prompts, decodes) = (new double[settings.Repeats], new double[settings.Repeats]);
+        var (peaks, reads) = (new double[settings.Repeats], new double[settings.Repeats]);
         for (var round = 0; round < settings.Repeats; round++)
         {
             decodes[round] = count * TimesPerSecond(Decode);
             reads[round] = memory.Length * TimesPerSecond(memory.ReadAll);
             prompts[round] = promptLength * TimesPerSecond(() => ReadPrompt(prompt));
+            peaks[round] = arithmetic.Count * TimesPerSecond(arithmetic.Run);
         }
         return new BenchmarkResult
         {
@@ -68,13 +72,22 @@ public static class Benchmark
             Kernels = transformer.Kernels.Name,
             Repeats = settings.Repeats,
             PromptTokens = promptLength,
+            PromptMultiplyAdds = MultiplyAdds(model.Config, promptLength),
             PromptTokensPerSecond = Median(prompts),
+            PeakMultiplyAddsPerSecond = Median(peaks),
             Position = position,
             DecodeTokens = count,
             DecodeTokensPerSecond = Median(decodes),
             ReadBytesPerSecond = Median(reads),
             ResidentBytes = Environment.WorkingSet,
         };
+    }
+
+    /// <summary>Each token by every weight of the layers, and attention's two products over the positions up to each. The classifier is not asked for.</summary>
+    private static long MultiplyAdds(LlamaConfig c, long tokens)
+    {
+        var weights = 2L * c.Dim * (c.Dim + c.KvDim) + 3L * c.Dim * c.HiddenDim;
+        return c.NLayers * (tokens * weights + 2 * c.Dim * (tokens * (tokens + 1) / 2));
     }
 
     private static double TimesPerSecond(Action work)

@@ -12,9 +12,6 @@ internal readonly struct Avx2Products : IByteProducts
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<byte> Weights(Vector256<sbyte> w) => w.AsByte();
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static unsafe Vector256<byte> FourWeights(sbyte* w) => Vector256.Create(Unsafe.ReadUnaligned<int>(w)).AsByte();
-
     // The instruction multiplies unsigned by signed: w · x = |w| · (x with w's sign). Two products fit an int16: 2 · 128 · 127 = 32,512.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> MultiplyAdd(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) =>

@@ -13,10 +13,6 @@ internal readonly struct AvxVnniProducts : IByteProducts
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<byte> Weights(Vector256<sbyte> w) => w.AsByte() ^ Vector256.Create((byte)0x80);
 
-    // Before the number is spread over the lanes: the vector ports are what bounds a batch.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static unsafe Vector256<byte> FourWeights(sbyte* w) => Vector256.Create(Unsafe.ReadUnaligned<int>(w) ^ unchecked((int)0x80808080)).AsByte();
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> MultiplyAdd(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) => AvxVnni.MultiplyWideningAndAdd(sum, w, x);
 

@@ -15,9 +15,6 @@ internal readonly struct CodeProducts<TProducts> : IByteProducts
     public static Vector256<byte> Weights(Vector256<sbyte> w) => w.AsByte();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static unsafe Vector256<byte> FourWeights(sbyte* w) => Vector256.Create(Unsafe.ReadUnaligned<int>(w)).AsByte();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> MultiplyAdd(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) => TProducts.MultiplyAddCodes(sum, w, x);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -11,9 +11,6 @@ internal interface IByteProducts
     /// <summary>Signed weights in the form that <see cref="MultiplyAdd"/> takes.</summary>
     static abstract Vector256<byte> Weights(Vector256<sbyte> w);
 
-    /// <summary>The same for four neighbours, repeated in every lane.</summary>
-    static abstract unsafe Vector256<byte> FourWeights(sbyte* w);
-
     /// <summary>sum + (w + Bias) · x.</summary>
     /// <param name="sum">Sums of four products each.</param>
     /// <param name="w">From <see cref="Weights"/>.</param>

@@ -41,14 +41,20 @@ internal abstract unsafe class IntegerKernels
     /// <param name="rows">Output features.</param>
     public abstract void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows);
 
+    /// <summary>Copies int8 weights in the form in which this set's <see cref="MatMulInt8"/> takes them: as they are, or 128 more and unsigned.</summary>
+    /// <param name="w">(n), at any address.</param>
+    /// <param name="to">(n).</param>
+    /// <param name="n">Weights.</param>
+    public abstract void ArrangeInt8(sbyte* w, byte* to, int n);
+
     /// <summary><see cref="MatVecInt8"/> for every token of a tile: output[r][t].</summary>
-    /// <param name="w">Row-major int8 weights, (rows, features).</param>
+    /// <param name="w">Row-major weights from <see cref="ArrangeInt8"/>, (rows, features).</param>
     /// <param name="wScales">(rows, features / group size); any alignment.</param>
     /// <param name="x">Quantised activations of a tile.</param>
     /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
     /// <remarks>Cost: rows · features · Tile multiply-adds, which is what bounds it.</remarks>
-    public abstract void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows);
+    public abstract void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows);
 
     /// <summary><see cref="MatMulInt8"/> with 4-bit weights that have been unpacked: w[r][i] = code − 8.</summary>
     /// <param name="w">Row-major codes, a byte each, from <see cref="UnpackInt4"/>, (rows, features).</param>

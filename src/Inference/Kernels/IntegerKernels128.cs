@@ -69,8 +69,10 @@ internal sealed unsafe class IntegerKernels128(IntegerKernels narrow) : IntegerK
         }
     }
 
-    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        MatMul(w, offset: 0, wScales, x, output, rows);
+    public override void ArrangeInt8(sbyte* w, byte* to, int n) => narrow.ArrangeInt8(w, to, n);
+
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+        MatMul((sbyte*)w, offset: 0, wScales, x, output, rows);
 
     public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
         MatMul((sbyte*)w, Int4Groups.Offset, wScales, x, output, rows);

@@ -132,11 +132,21 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
             output[row] = DotInt4(w, wScales, x);
     }
 
-    public override void MatMulInt8(sbyte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<TProducts>.MatMul(w, wScales, x, output, rows);
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void ArrangeInt8(sbyte* w, byte* to, int n)
+    {
+        var i = 0;
+        for (; i <= n - Bytes; i += Bytes)
+            TProducts.Weights(Vector256.Load(w + i)).Store(to + i);
+        for (; i < n; i++)
+            to[i] = (byte)(w[i] + TProducts.Bias);
+    }
+
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+        TileProducts256<TProducts, TileSums256>.MatMul(w, wScales, x, output, rows);
 
     public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<CodeProducts<TProducts>>.MatMul((sbyte*)w, wScales, x, output, rows);
+        TileProducts256<CodeProducts<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
 
     public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize) => narrow.UnpackInt4(codes, to, n, groupSize);
 

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using Floats = System.Runtime.Intrinsics.Vector256<float>;
 using Ints = System.Runtime.Intrinsics.Vector256<int>;
 
@@ -8,15 +7,17 @@ namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>Products of quantised weights with a tile of tokens in registers of 32 bytes: a lane is a token.</summary>
 /// <typeparam name="TWeights">How the weights are multiplied.</typeparam>
-internal static unsafe class TileProducts256<TWeights>
+/// <typeparam name="TSums">How the groups' sums are scaled and added.</typeparam>
+internal static unsafe class TileProducts256<TWeights, TSums>
     where TWeights : struct, IByteProducts
+    where TSums : struct, ITileSums
 {
     private const int Tile = KernelSet.Tile;
 
     /// <summary>output[r][t] = Σ over groups g of float(Σ w[r][i] · x[i][t], i in g) · wScale[r][g] · xScale[g][t].</summary>
     /// <remarks>Not inlined: a profile-guided caller would spread a copy of it over its own registers.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    public static void MatMul(sbyte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public static void MatMul(byte* w, float* wScales, Int8Tile x, float* output, int rows)
     {
         if (rows < 6)
         {
@@ -33,7 +34,7 @@ internal static unsafe class TileProducts256<TWeights>
 
     /// <summary>Six rows by two registers of tokens: twelve sums in flight hide the latency of the products, and leave four registers for what they are made of.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SixRows(sbyte* w, float* wScales, Int8Tile x, float* output, int row, int lane)
+    private static void SixRows(byte* w, float* wScales, Int8Tile x, float* output, int row, int lane)
     {
         nint cols = x.Length;
         nint groups = x.Groups;
@@ -56,36 +57,36 @@ internal static unsafe class TileProducts256<TWeights>
             for (var end = w + x.GroupSize; w < end; w += 4, v += 4, xi += 4 * Tile)
             {
                 var (x0, x1) = (Vector256.Load(xi), Vector256.Load(xi + Vector256<sbyte>.Count));
-                var four = TWeights.FourWeights(w);
+                var four = FourWeights(w);
                 a0 = TWeights.MultiplyAdd(a0, four, x0);
                 a1 = TWeights.MultiplyAdd(a1, four, x1);
-                four = TWeights.FourWeights(w + cols);
+                four = FourWeights(w + cols);
                 b0 = TWeights.MultiplyAdd(b0, four, x0);
                 b1 = TWeights.MultiplyAdd(b1, four, x1);
-                four = TWeights.FourWeights(w + twoRows);
+                four = FourWeights(w + twoRows);
                 c0 = TWeights.MultiplyAdd(c0, four, x0);
                 c1 = TWeights.MultiplyAdd(c1, four, x1);
-                four = TWeights.FourWeights(v);
+                four = FourWeights(v);
                 d0 = TWeights.MultiplyAdd(d0, four, x0);
                 d1 = TWeights.MultiplyAdd(d1, four, x1);
-                four = TWeights.FourWeights(v + cols);
+                four = FourWeights(v + cols);
                 e0 = TWeights.MultiplyAdd(e0, four, x0);
                 e1 = TWeights.MultiplyAdd(e1, four, x1);
-                four = TWeights.FourWeights(v + twoRows);
+                four = FourWeights(v + twoRows);
                 f0 = TWeights.MultiplyAdd(f0, four, x0);
                 f1 = TWeights.MultiplyAdd(f1, four, x1);
             }
-            var (s0, s1) = (Vector256.Load(x.Scales + group * Tile + lane), Vector256.Load(x.Scales + group * Tile + lane + Floats.Count));
-            AddScaled(a0, a1, wScales, s0, s1, output);
-            AddScaled(b0, b1, wScales + groups, s0, s1, output + Tile);
-            AddScaled(c0, c1, wScales + 2 * groups, s0, s1, output + 2 * Tile);
-            AddScaled(d0, d1, wScales + 3 * groups, s0, s1, output + 3 * Tile);
-            AddScaled(e0, e1, wScales + 4 * groups, s0, s1, output + 4 * Tile);
-            AddScaled(f0, f1, wScales + 5 * groups, s0, s1, output + 5 * Tile);
+            var xScales = x.Scales + group * Tile + lane;
+            TSums.Add(a0, a1, wScales, xScales, output);
+            TSums.Add(b0, b1, wScales + groups, xScales, output + Tile);
+            TSums.Add(c0, c1, wScales + 2 * groups, xScales, output + 2 * Tile);
+            TSums.Add(d0, d1, wScales + 3 * groups, xScales, output + 3 * Tile);
+            TSums.Add(e0, e1, wScales + 4 * groups, xScales, output + 4 * Tile);
+            TSums.Add(f0, f1, wScales + 5 * groups, xScales, output + 5 * Tile);
         }
     }
 
-    private static void OneRow(sbyte* w, float* wScales, Int8Tile x, float* output, int lane)
+    private static void OneRow(byte* w, float* wScales, Int8Tile x, float* output, int lane)
     {
         var sum = Floats.Zero;
         var xi = x.Values + 4 * lane;
@@ -93,20 +94,15 @@ internal static unsafe class TileProducts256<TWeights>
         {
             var dot = Start(x, group, lane);
             for (var end = w + x.GroupSize; w < end; w += 4, xi += 4 * Tile)
-                dot = TWeights.MultiplyAdd(dot, TWeights.FourWeights(w), Vector256.Load(xi));
+                dot = TWeights.MultiplyAdd(dot, FourWeights(w), Vector256.Load(xi));
             sum += Vector256.ConvertToSingle(dot) * Vector256.Create(Unsafe.ReadUnaligned<float>(wScales + group)) * Vector256.Load(x.Scales + group * Tile + lane);
         }
         sum.Store(output);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Start(Int8Tile x, int group, int lane) => Vector256.Load(x.Sums + group * Tile + lane) * -TWeights.Bias;
+    private static Vector256<byte> FourWeights(byte* w) => Vector256.Create(Unsafe.ReadUnaligned<int>(w)).AsByte();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddScaled(Ints dot0, Ints dot1, float* wScale, Floats xScales0, Floats xScales1, float* output)
-    {
-        var scale = Vector256.Create(Unsafe.ReadUnaligned<float>(wScale));
-        Fma.MultiplyAdd(Vector256.ConvertToSingle(dot0), scale * xScales0, Vector256.Load(output)).Store(output);
-        Fma.MultiplyAdd(Vector256.ConvertToSingle(dot1), scale * xScales1, Vector256.Load(output + Floats.Count)).Store(output + Floats.Count);
-    }
+    private static Ints Start(Int8Tile x, int group, int lane) => Vector256.Load(x.Sums + group * Tile + lane) * -TWeights.Bias;
 }
