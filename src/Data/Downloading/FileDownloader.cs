@@ -73,7 +73,7 @@ public sealed class FileDownloader : IDisposable
 
     /// <summary>Asks Hugging Face's hub which version of a file it has, without the file.</summary>
     /// <exception cref="IOException">The server cannot be reached or refuses, or tries ran out.</exception>
-    internal async Task<LinkedFile> AskAsync(Uri url, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
+    internal async Task<LinkedFile> AskAsync(Uri url, int tries, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
     {
         for (var failures = 1; ; failures++)
         {
@@ -92,8 +92,8 @@ public sealed class FileDownloader : IDisposable
             }
             catch (TransferException e)
             {
-                if (failures >= _settings.MaxFailures)
-                    throw new IOException($"{url}: {e.Message}. Gave up after {failures} tries. Check the network, and run the command again.", e);
+                if (failures >= tries)
+                    throw new IOException(tries == 1 ? $"{url}: {e.Message}." : $"{url}: {e.Message}. Gave up after {failures} tries. Check the network, and run the command again.", e);
                 await PauseAsync(e, failures, new DownloadProgress("download", 0, 0), progress, cancellation).ConfigureAwait(false);
             }
         }

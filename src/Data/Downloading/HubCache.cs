@@ -47,7 +47,7 @@ public sealed class HubCache(string root)
         return File.Exists(path) ? path : null;
     }
 
-    /// <summary>Brings a file, unless the cache has the server's present version of it.</summary>
+    /// <summary>Brings a file, unless the cache has the server's present version of it, or has one and the server cannot be asked.</summary>
     /// <param name="repository">Where it is.</param>
     /// <param name="file">Its path there, such as "stories260K/tok512.bin".</param>
     /// <param name="revision">A branch, a tag or a commit.</param>
@@ -57,7 +57,7 @@ public sealed class HubCache(string root)
     /// <param name="cancellation">Stops at once; the next call goes on from there.</param>
     /// <returns>The file's path in the cache.</returns>
     /// <exception cref="ArgumentException">The name is not one of a file in a repository.</exception>
-    /// <exception cref="IOException">The server cannot be reached or refuses, is no such hub, or the disk is full.</exception>
+    /// <exception cref="IOException">The server cannot be reached or refuses and the cache has no version, it is no such hub, or the disk is full.</exception>
     /// <exception cref="InvalidDataException">All bytes came, but they are not those that the server announced.</exception>
     public async Task<string> PullAsync(
         HubRepository repository, string file, string revision = Main, DownloadSettings? settings = null, Uri? endpoint = null,
@@ -66,9 +66,20 @@ public sealed class HubCache(string root)
         CheckName(file);
         CheckName(revision);
         endpoint ??= Endpoint;
-        using var downloader = new FileDownloader(settings ?? DownloadSettings.FromEnvironment());
+        settings ??= DownloadSettings.FromEnvironment();
+        using var downloader = new FileDownloader(settings);
         var asked = repository.Address(endpoint, revision, file);
-        var remote = await downloader.AskAsync(asked, progress, cancellation).ConfigureAwait(false);
+        var known = Find(repository, file, revision);
+        LinkedFile remote;
+        try
+        {
+            remote = await downloader.AskAsync(asked, tries: known is null ? settings.MaxFailures : 1, progress, cancellation).ConfigureAwait(false);
+        }
+        catch (IOException e) when (known is not null)
+        {
+            progress?.Report(new DownloadProgress("download", 0, 0) { Note = $"{e.Message} Taken as it is in the cache." });
+            return known;
+        }
         // Both become names of files here.
         if (remote.Commit is not { Length: 40 } commit || !commit.All(char.IsAsciiHexDigit)
             || remote.Tag is not { Length: > 0 and <= 128 } tag || !tag.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_'))

@@ -57,6 +57,21 @@ public sealed class HubCacheTests : IDisposable
     }
 
     [Fact]
+    public async Task Pull_OfflineWithTheFileInTheCache_TakesItAtOnceAndSaysSo()
+    {
+        var content = Content(1000);
+        string path;
+        using (var hub = Hub(() => content))
+            path = await Pull(hub, "model.bin");
+        var notes = new List<string?>();
+        var offline = Settings with { Pause = (_, _) => throw new InvalidOperationException("waited for another try") };
+        var closed = new Uri("http://127.0.0.1:1/");
+        Assert.Equal(path, await _cache.PullAsync(Repository, "model.bin", settings: offline, endpoint: closed, progress: new Immediate<DownloadProgress>(at => notes.Add(at.Note))));
+        Assert.EndsWith("Taken as it is in the cache.", Assert.Single(notes));
+        await Assert.ThrowsAsync<IOException>(() => _cache.PullAsync(Repository, "other.bin", settings: Settings, endpoint: closed));
+    }
+
+    [Fact]
     public async Task Pull_SmallFileWithoutStorage_TakesGitsTag()
     {
         const string Tag = "b6f25a2b7a3c0d0e2b1a9c8d7e6f5a4b3c2d1e0f";
