@@ -12,23 +12,13 @@ public static class RunProgram
     /// <summary>Runs a command line to its exit code.</summary>
     /// <param name="program">How the program is called, for its help.</param>
     /// <param name="args">What follows that name.</param>
-    public static int Run(string program, string[] args) => ExitCode.Of(cancellation =>
-    {
-        try
-        {
-            return Run(program, args, cancellation);
-        }
-        catch (UsageException e)
-        {
-            throw new UsageException($"{e.Message} See {program} --help.");
-        }
-    });
+    public static int Run(string program, string[] args) => ExitCode.Of(cancellation => Run(program, args, cancellation));
 
     /// <summary>Runs a command line. Its exceptions are the caller's.</summary>
     /// <exception cref="UsageException">The command line is wrong.</exception>
     public static int Run(string program, IReadOnlyList<string> args, CancellationToken cancellation)
     {
-        var options = RunOptions.Parse(args);
+        var options = Parse(program, args);
         if (options.Help)
         {
             Console.Out.WriteLine(RunOptions.Usage(program));
@@ -51,12 +41,24 @@ public static class RunProgram
         return ExitCode.Done;
     }
 
+    private static RunOptions Parse(string program, IReadOnlyList<string> args)
+    {
+        try
+        {
+            return RunOptions.Parse(args);
+        }
+        catch (UsageException e)
+        {
+            throw new UsageException($"{e.Message} See {program} --help.");
+        }
+    }
+
     private static void Write(RunOptions options, Transformer transformer, Tokenizer tokenizer, Sampler sampler, CancellationToken cancellation)
     {
-        using var output = Console.OpenStandardOutput();
+        using var output = StandardStreams.OpenOutput();
         if (options.Chat)
         {
-            using var input = StandardInput.IsClosed() ? StreamReader.Null : new StreamReader(Console.OpenStandardInput(), Encoding.UTF8);
+            using var input = StandardStreams.InputIsClosed ? StreamReader.Null : new StreamReader(Console.OpenStandardInput(), Encoding.UTF8);
             new ChatMode(transformer, tokenizer, sampler, input, output).Run(options.SystemPrompt, options.Prompt, cancellation);
             return;
         }
@@ -80,7 +82,7 @@ public static class RunProgram
             if (begun)
                 output.WriteByte((byte)'\n'); // also after Ctrl-C, so that what follows begins on a line of its own
         }
-        if (generator.Statistics.Steps > 1)
+        if (generator.Statistics.TokensPerSecond > 0)
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
     }
 

@@ -1,3 +1,5 @@
+using LlamaFullstack.Run;
+
 namespace LlamaFullstack.EndToEnd.Tests;
 
 public class RunTests
@@ -140,6 +142,15 @@ public class RunTests
         using var shell = System.Diagnostics.Process.Start("/bin/sh", ["-c", "exec \"$0\" \"$@\" <&- >/dev/null 2>&1", Llamafs.Program, "run", Model, "-z", Tok512, "-m", "chat"]);
         Assert.True(shell.WaitForExit(TimeSpan.FromMinutes(2)), "it waits for an input that will never come");
         Assert.Equal(0, shell.ExitCode);
+    }
+
+    [Fact]
+    public void Run_WhenItsReaderLeaves_Stops()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("no bash");
+        var command = $"'{Llamafs.Program}' run '{Model}' -z '{Tok512}' -t 0 2>/dev/null | true; echo ${{PIPESTATUS[0]}}";
+        Assert.Equal($"{ExitCode.Failure}\n", SystemProgram.Run("bash", "-c", command));
     }
 
     [Fact]

@@ -17,6 +17,8 @@ public static class AtomicFile
         for (var above = folder; above is not null; above = Path.GetDirectoryName(above))
             if (File.Exists(above))
                 throw new IOException($"{above}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
+        if (Directory.Exists(path))
+            throw new IOException($"{path}: is a folder, expected the name of a file to write.");
         var temporary = path + ".tmp";
         // Opened outside the try: where another process is writing the same file, this fails, and its temporary file is not ours to delete.
         var file = Create(folder, temporary, path);
@@ -29,9 +31,11 @@ public static class AtomicFile
             }
             File.Move(temporary, path, overwrite: true);
         }
-        catch
+        catch (Exception e)
         {
             File.Delete(temporary);
+            if (e is IOException && e.Message.IndexOf($" : '{Path.GetFullPath(temporary)}'", StringComparison.Ordinal) is > 0 and var reason)
+                throw new IOException($"{path}: {e.Message[..reason]}.", e.HResult); // of the name that was asked for
             throw;
         }
     }
