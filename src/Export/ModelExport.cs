@@ -21,9 +21,11 @@ public static class ModelExport
 
     /// <summary>The checkpoint in a training's folder.</summary>
     /// <exception cref="FileNotFoundException">There is none.</exception>
-    public static string FindCheckpoint(string folder) =>
-        CheckpointNames.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
+    public static string FindCheckpoint(string folder) => CheckpointIn(folder)
         ?? throw new FileNotFoundException($"{folder}: has no {string.Join(" and no ", CheckpointNames)}. Train a model first, or name a checkpoint with --checkpoint.");
+
+    /// <summary>The checkpoint in a training's folder; null where there is none.</summary>
+    public static string? CheckpointIn(string folder) => CheckpointNames.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
     /// <summary>The name beside a checkpoint of what is written from it.</summary>
     public static string DefaultTargetName(int version) => version == HuggingFaceVersion ? "hf" : "model.bin";

@@ -41,11 +41,13 @@ public sealed class ModelSource : IDisposable
         }
     }
 
-    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, a GGUF file, or a folder of Hugging Face's or of Meta's.</summary>
+    /// <summary>Opens a checkpoint of this project, a ckpt.pt of llama2.c, a model file of version 0, 1 or 2, a GGUF file, or a folder of a training's, of Hugging Face's or of Meta's.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is damaged, hostile, or of no format that is known.</exception>
     public static ModelSource Open(string path)
     {
+        if (ModelExport.CheckpointIn(path) is { } checkpoint) // a run's folder, which has a config.json of its own
+            return Open(checkpoint);
         if (Directory.Exists(path))
             return HuggingFaceFolder.Recognises(path) ? Make(path, "Hugging Face folder", HuggingFaceFolder.Open(path))
                 : MetaFolder.Recognises(path) ? Make(path, "Meta folder", MetaFolder.Open(path))
