@@ -32,7 +32,8 @@ internal static class Invocation
     private static string? FindProblem(ParseResult parsed, string[] args)
     {
         if (parsed.UnmatchedTokens is [var unknown, ..] && parsed.Errors.Count > 0)
-            return $"{unknown}: not known here.";
+            return args.FirstOrDefault(arg => arg.StartsWith("--", StringComparison.Ordinal) && arg.EndsWith($"={unknown}", StringComparison.Ordinal)) is { } switched
+                ? $"{switched}: expected True or False." : $"{unknown}: not known here."; // no other option leaves its value behind
         if (parsed.Errors.Count > 0)
             return parsed.Errors[0].Message;
         // The parser takes both of these for an option without a value, which of a switch would mean True.

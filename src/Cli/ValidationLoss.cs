@@ -98,7 +98,11 @@ internal sealed record ValidationLoss(double Nats, long Tokens, long Bytes, stri
         }
     }
 
-    private static IReadOnlyList<string> FindValidation(DataFolder folder, int vocabSize)
+    /// <summary>The shards of a dataset's validation split.</summary>
+    /// <param name="folder">The dataset.</param>
+    /// <param name="vocabSize">The model's.</param>
+    /// <exception cref="InvalidDataException">There are none, or they are another vocabulary's.</exception>
+    public static IReadOnlyList<string> FindValidation(DataFolder folder, int vocabSize)
     {
         var isLlama2 = vocabSize == Llama2VocabSize && folder.TokenShards(vocabSize).Count == 0;
         return TokenSplits.Find(folder, isLlama2 ? 0 : vocabSize).Validation;

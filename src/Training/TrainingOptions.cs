@@ -57,6 +57,10 @@ public static class TrainingOptions
         new("eval_iters", "Evaluation", "Batches of each split in an evaluation.", "100", (c, v) => c with { EvalIters = Int(v) }),
         new("eval_only", "Evaluation", "Evaluate once, and do not train.", "False", (c, v) => c with { EvalOnly = Bool(v) }),
         new("log_interval", "Evaluation", "Updates between log lines.", "1", (c, v) => c with { LogInterval = Int(v) }),
+        new("wandb_log", "Evaluation", "False alone: out_dir has the run's metrics.jsonl, TensorBoard events and loss.png.", "False",
+            (c, v) => Bool(v) ? throw new FormatException("expected False: a run is not sent to wandb; out_dir has its metrics.jsonl, TensorBoard events and loss.png.") : c),
+        new("wandb_project", "Evaluation", "Accepted for llama2.c's sake.", "none", (c, _) => c),
+        new("wandb_run_name", "Evaluation", "Accepted for llama2.c's sake.", "none", (c, _) => c),
 
         new("device", "System", "cpu, cuda or cuda:N.", "cuda where there is one, else cpu", (c, v) => c with { Device = v }),
         new("dtype", "System", "float32, bfloat16, or float16 with a loss scale that adapts (for GPUs).", "bfloat16 on cuda, float32 on cpu", (c, v) => c with { Dtype = v }),
@@ -179,8 +183,8 @@ public static class TrainingOptions
             ? value : throw new FormatException("expected a whole number.");
 
     private static double Number(string text) =>
-        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
-            ? value : throw new FormatException("expected a number.");
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value)
+            ? value : throw new FormatException("expected a finite number.");
 
     // llama2.c's options are Python literals: True and False.
     private static bool Bool(string text) =>

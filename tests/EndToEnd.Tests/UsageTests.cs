@@ -9,6 +9,12 @@ public class UsageTests
     [InlineData("--decay_lr=: needs a value after the equals sign. See llamafs train --help.", "train", "--decay_lr=")]
     [InlineData("--dim: given 2 times, but not always with a value. See llamafs train --help.", "train", "--dim", "64", "--dim")]
     [InlineData("--vocab_size 200: must be at least 260: 3 marks, 256 bytes and a letter.", "data", "train_vocab", "--vocab_size", "200")]
+    [InlineData("--split_digits=maybe: expected True or False. See llamafs data train_vocab --help.", "data", "train_vocab", "--vocab_size=300", "--split_digits=maybe")]
+    [InlineData("--learning_rate 1e400: expected a finite number.", "train", "--learning_rate=1e400")]
+    [InlineData("--wandb_log True: expected False: a run is not sent to wandb", "train", "--wandb_log=True")]
+    [InlineData("--vocab_size -1: expected 0 (Llama 2's own)", "data", "pretokenize", "--vocab_size=-1")]
+    [InlineData("--max_seq_len 0: expected 1 or more.", "export", "--max_seq_len=0")]
+    [InlineData("no model: name its file, such as out/model.bin. See llamafs run --help.", "run", "")]
     [InlineData("Required command was not provided.", "[suggest]")]
     public void AnImpossibleCommandLine_IsAUsageError(string message, params string[] args) => Llamafs.Run(args).AssertFails(2, message);
 
@@ -40,6 +46,32 @@ public class UsageTests
         Llamafs.Run("train", "--config", path).AssertFails(1, $"{path}: not valid JSON in line 1;");
         folder.Write("config.json", "{ \"dim\": \"wide\" }"u8.ToArray());
         Llamafs.Run("train", "--config", path).AssertFails(2, $"{path}: --dim wide: expected a whole number.");
+    }
+
+    // llama2.c's own words; what stops each is the missing model or data, not an option.
+    [Theory]
+    [InlineData("train", "--wandb_log=False", "--wandb_project=llamac", "--wandb_run_name=run1", "--compile=True")]
+    [InlineData("sample", "--compile=True")]
+    [InlineData("export", "a.bin", "--version", "0", "--dtype", "fp32")]
+    public void AnOptionOfLlama2c_IsTaken(params string[] args)
+    {
+        using var folder = new TempFolder();
+        Assert.Equal(ExitCode.Failure, Llamafs.Run(args, folder.Path).ExitCode);
+    }
+
+    [Fact]
+    public void Export_ToAFolder_SaysSoByItsName()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run("export", folder.Path, "--checkpoint", Fixtures.Path("stories260K", "stories260K.bin")).AssertFails(1, $"{folder.Path}: is a folder, expected the name of a file to write.");
+    }
+
+    [Fact]
+    public void Export_LossWithoutData_SaysSoBeforeItWrites()
+    {
+        using var folder = new TempFolder();
+        Llamafs.Run(["export", "m.bin", "--checkpoint", Fixtures.Path("stories260K", "stories260K.bin"), "--loss_tokens=10", "--dataset=nope"], folder.Path).AssertFails(1, "nope");
+        Assert.False(File.Exists(folder.File("m.bin")));
     }
 
     [Fact]

@@ -48,8 +48,10 @@ internal static partial class BenchCommand
     private static int Run(ParseResult parsed, CancellationToken cancellation)
     {
         var (path, shape) = (parsed.GetValue(Model), parsed.GetValue(Shape));
-        if (path is null == shape is null)
+        if (path is null && shape is null)
             throw new UsageException("give a model file, or --shape for random weights. See llamafs bench --help.");
+        if (path is not null && new Option[] { Shape, Type, Seed, Keep }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } foreign)
+            throw new UsageException($"{foreign.Name}: is for random weights, but {path} is a model file. Leave one of them out.");
         var threads = ThreadCounts(parsed.GetValue(Threads));
         var settings = new BenchmarkSettings
         {

@@ -3,7 +3,6 @@ using System.Diagnostics;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Tokens;
-using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
@@ -12,7 +11,7 @@ internal static class DataPretokenizeCommand
 {
     public static Command Create()
     {
-        var vocabSize = Options.Create("--vocab_size", "Size of the vocabulary that was trained on the stories; 0 for Llama 2's own.", 0);
+        var vocabSize = Options.Create("--vocab_size", "Size of the vocabulary that was trained on the stories; 0 for Llama 2's own.", 0).Where(size => size >= 0, "0 (Llama 2's own) or the size of a trained vocabulary");
         var source = new DatasetOptions();
         var command = new Command("pretokenize", "Turn all stories into tokens, once, for training.") { vocabSize };
         source.AddTo(command);
@@ -26,8 +25,6 @@ internal static class DataPretokenizeCommand
 
     private static async Task<int> Run(Dataset dataset, DataFolder folder, int vocabSize, CancellationToken cancellation)
     {
-        if (vocabSize < 0)
-            throw new UsageException($"--vocab_size {vocabSize}: must be 0 (Llama 2's own) or the size of a trained vocabulary.");
         TokenManifest made;
         using (var bar = new ProgressBar("pretokenize"))
         {

@@ -40,7 +40,7 @@ internal static class ExportCommand
         var gguf = Options.CreateWithoutDefault<string?>("--gguf", "The same for a GGUF file.");
         var groupSize = Options.CreateWithoutDefault<int?>("--group_size",
             "Versions 2 and 3: weights that share one scale. [default: the largest of 64 (version 3: 32), 32, 16, … that divides dim and hidden_dim]");
-        var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.");
+        var maxSeqLen = Options.CreateWithoutDefault<int?>("--max_seq_len", "Context to write instead of the source's, in tokens.").Where(count => count >= 1, "1 or more");
         var dtype = Options.CreateWithoutDefault<string?>("--dtype", "A GGUF file's matrices: fp32, fp16, bf16, q8_0 or q4_0; a .pt and version -1: fp32 or fp16. [default: fp32]");
         var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "The model's tokenizer, to go into a GGUF file or a folder of Hugging Face's, or to lie beside a model file as tokenizer.bin. [default: the one that lies with the source]", "-z");
         var lossTokens = Options.CreateWithoutDefault<long?>("--loss_tokens",
@@ -57,7 +57,7 @@ internal static class ExportCommand
             var path = parsed.GetValue(target);
             var (isGguf, isCheckpoint) = (Path.GetExtension(path) == GgufExtension, Path.GetExtension(path) == CheckpointExtension);
             var isFolder = !isGguf && !isCheckpoint && parsed.GetValue(version) == ModelExport.HuggingFaceVersion;
-            Option[] foreign = isGguf ? [version, groupSize] : isCheckpoint ? [version, groupSize, tokenizer] : isFolder ? [groupSize] : [dtype];
+            Option[] foreign = isGguf ? [version, groupSize] : isCheckpoint ? [version, groupSize, tokenizer] : isFolder ? [groupSize] : parsed.GetValue(dtype) == "fp32" ? [] : [dtype]; // fp32 is export.py's default, of all versions
             foreach (var option in foreign)
                 if (parsed.GetResult(option) is { Implicit: false })
                     throw new UsageException(option == tokenizer ? $"{option.Name}: not of such a target. Name one that ends in {GgufExtension}, a model file, or --version -1."
@@ -65,11 +65,15 @@ internal static class ExportCommand
                         : $"{option.Name}: not of such a target, whose weights --dtype chooses.");
             if ((isCheckpoint || isFolder) && parsed.GetResult(lossTokens) is { Implicit: false })
                 throw new UsageException($"{lossTokens.Name}: the engine does not run such a target. Write a model file or a GGUF file.");
+            var folder = new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!);
+            if (parsed.GetValue(lossTokens) is not null)
+                using (var source = Open())
+                    ValidationLoss.FindValidation(folder, source.Tensors.Config.VocabSize); // what lacks is said before hours of work
             var report = isGguf
                 ? WriteGguf(Open, path!, parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation)
                 : Write(Open, path, isCheckpoint ? ModelExport.CheckpointPtVersion : parsed.GetValue(version), parsed.GetValue(groupSize), parsed.GetValue(dtype), parsed.GetValue(tokenizer), cancellation);
             if (parsed.GetValue(lossTokens) is { } tokens)
-                report = report with { Loss = MeasureLoss(Open, report, new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!), tokens, cancellation) };
+                report = report with { Loss = MeasureLoss(Open, report, folder, tokens, cancellation) };
             if (parsed.GetValue(json))
                 Console.WriteLine(JsonSerializer.Serialize(report, ExportJsonContext.Default.ExportReport));
             else

@@ -28,8 +28,9 @@ internal static class SampleCommand
         var seed = Options.Create("--seed", "Decides what is drawn.", 1337L);
         var device = Options.CreateWithoutDefault<string?>("--device", "cpu, cuda or cuda:N. [default: cuda where there is one, else cpu]");
         var dtype = Options.Create("--dtype", "float32, bfloat16 or float16.", "float32");
+        var compile = Options.Create("--compile", "Accepted for llama2.c's sake; there is nothing to compile here.", false);
         var command = new Command("sample", "Write text with a model in torch, as llama2.c's sample.py.")
-            { checkpoint, start, numSamples, maxNewTokens, temperature, topK, tokenizer, seed, device, dtype };
+            { checkpoint, start, numSamples, maxNewTokens, temperature, topK, tokenizer, seed, device, dtype, compile };
         command.SetAction((parsed, cancellation) => Task.FromResult(Sample(new Settings(
             parsed.GetValue(checkpoint)!, parsed.GetValue(start)!, parsed.GetValue(numSamples), parsed.GetValue(maxNewTokens), parsed.GetValue(temperature),
             parsed.GetValue(topK), parsed.GetValue(tokenizer)!, parsed.GetValue(seed), parsed.GetValue(device), parsed.GetValue(dtype)!), cancellation)));
@@ -56,7 +57,7 @@ internal static class SampleCommand
         var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? File.ReadAllText(settings.Start[FilePrefix.Length..]) : settings.Start;
         var prompt = tokenizer.Encode(text, bos: true);
         var sampler = new TextSampler(model, settings.Temperature, settings.TopK, settings.Seed);
-        using var output = Console.OpenStandardOutput();
+        using var output = StandardStreams.OpenOutput();
         for (var sample = 0; sample < settings.NumSamples; sample++)
         {
             if (sample > 0)

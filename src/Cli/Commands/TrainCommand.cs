@@ -16,7 +16,7 @@ internal static class TrainCommand
         var processes = Options.CreateWithoutDefault<int?>("--nproc_per_node", "Train in that many processes on this machine, started by mpirun.");
         var dryRun = Options.Create("--dry_run", "Print parameters, memory, tokens of an update and the time of the run, measured on three updates; write nothing.", false);
         var options = TrainingOptions.All.ToDictionary(option => option, AsOption);
-        var command = new Command("train", "Train a model. Every option of llama2.c's train.py, under the same name and default.") { preset, config, processes, dryRun };
+        var command = new Command("train", "Train a model. Takes every option of llama2.c's train.py; README says which defaults are others.") { preset, config, processes, dryRun };
         foreach (var option in options.Values)
             command.Add(option);
         command.SetAction((parsed, cancellation) =>

@@ -70,7 +70,7 @@ public static class ModelBinWriter
         var largest = LargestGroupSize(config, version);
         var chosen = groupSize ?? largest;
         if (ModelBinHeader.FindGroupProblem(config, version, chosen) is { } problem)
-            throw new ArgumentException(chosen == largest ? $"version {version} cannot hold this model: {problem}." : $"{problem}; {largest} does.", nameof(groupSize));
+            throw new ArgumentException(chosen == largest ? $"version {version} cannot hold this model: {problem}." : $"--group_size {chosen}: {problem}; {largest} does.", nameof(groupSize));
         return new ModelBinHeader(version, config, source.SharedClassifier, chosen);
     }
 

@@ -23,9 +23,9 @@ public static class Benchmark
         var (position, count) = (settings.Position, settings.DecodeTokens);
         var promptLength = settings.PromptTokens ?? Math.Min(BenchmarkSettings.DefaultPromptTokens, context);
         if (promptLength > context)
-            throw new ArgumentException($"a prompt of {promptLength} tokens: the model's context is {context}.");
+            throw new ArgumentException($"--prompt {promptLength}: the model's context is {context}.");
         if (position + (long)count > context)
-            throw new ArgumentException($"{count} tokens from position {position} on: the model's context is {context}.");
+            throw new ArgumentException($"--tokens {count} from --position {position} on: the model's context is {context}.");
 
         using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads, Strict = settings.Strict });
         // As much of the file as a token reads of its weights. (What a GGUF file's weights are converted to may be more than the file.)
