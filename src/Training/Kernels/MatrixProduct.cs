@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace LlamaFullstack.Training.Kernels;
@@ -22,9 +21,7 @@ internal static unsafe class MatrixProduct
     private const int MaxDepth = 192;
 
     [ThreadStatic]
-    private static void* _memory;
-    [ThreadStatic]
-    private static nuint _memoryLength;
+    private static ThreadMemory? _memory; // a panel of B, and of A as many rows as there are in a call
 
     /// <summary>C = A · B, or C += A · B.</summary>
     /// <param name="rows">Of A and C.</param>
@@ -45,7 +42,7 @@ internal static unsafe class MatrixProduct
         var depths = (inner + MaxDepth - 1) / MaxDepth;
         var evenDepth = (inner + depths - 1) / depths; // a short rest would load and store C for little work
         var packsA = aRow == 1 && aColumn != Rows && rows >= Rows;
-        var panel = (T*)Memory((nuint)(evenDepth * Registers * lanes + Rows * Registers * lanes + (packsA ? rows * evenDepth : 0)) * (nuint)sizeof(T));
+        var panel = (_memory ??= new()).Take<T>(evenDepth * Registers * lanes + Rows * Registers * lanes + (packsA ? rows * evenDepth : 0));
         T* edge = panel + evenDepth * Registers * lanes, packedA = edge + Rows * Registers * lanes;
         for (var k = 0; k < inner; k += evenDepth)
         {
@@ -133,7 +130,7 @@ internal static unsafe class MatrixProduct
     {
         var lanes = Vector512<T>.Count;
         var (inner, depth) = (2 * lanes, MaxDepth / (2 * lanes));
-        var edge = (T*)Memory((nuint)(Rows * Registers * lanes) * (nuint)sizeof(T));
+        var edge = (_memory ??= new()).Take<T>(Rows * Registers * lanes);
         for (var first = 0; first < tiles; first += depth)
         {
             var count = Math.Min(depth, tiles - first);
@@ -163,18 +160,6 @@ internal static unsafe class MatrixProduct
                 }
             }
         }
-    }
-
-    /// <summary>Memory of this thread's, which it keeps: a panel of B, and of A as many rows as there are in a call.</summary>
-    private static void* Memory(nuint length)
-    {
-        if (length > _memoryLength)
-        {
-            NativeMemory.AlignedFree(_memory);
-            _memory = NativeMemory.AlignedAlloc(length, 64);
-            _memoryLength = length;
-        }
-        return _memory;
     }
 
     /// <summary>Eight neighbouring values of each column side by side: where A is transposed its columns lie far apart.</summary>
