@@ -40,7 +40,7 @@ public sealed class BenchmarkTests : IDisposable
         using var model = RandomModelFile(version: 0);
         Assert.Equal("--tokens 2 from --position 511 on: the model's context is 512.",
             Assert.Throws<ArgumentException>(() => Benchmark.Run(model, new() { Position = 511, DecodeTokens = 2 }, TestContext.Current.CancellationToken)).Message);
-        Assert.Equal("a prompt of 513 tokens: the model's context is 512.",
+        Assert.Equal("--prompt 513: the model's context is 512.",
             Assert.Throws<ArgumentException>(() => Benchmark.Run(model, new() { PromptTokens = 513 }, TestContext.Current.CancellationToken)).Message);
     }
 

@@ -46,7 +46,7 @@ public sealed class TrainingConfigTests
     [InlineData("dim", "0", "--dim 0: must be at least 1.")]
     [InlineData("dim", "abc", "--dim abc: expected a whole number.")]
     [InlineData("dropout", "1", "--dropout 1: must be at least 0 and below 1.")]
-    [InlineData("learning_rate", "0,5", "--learning_rate 0,5: expected a number.")]
+    [InlineData("learning_rate", "0,5", "--learning_rate 0,5: expected a finite number.")]
     [InlineData("compile", "maybe", "--compile maybe: expected True or False.")]
     [InlineData("init_from", "gpt2", "--init_from gpt2: must be scratch or resume.")]
     [InlineData("dtype", "int8", "--dtype int8: must be float32 or bfloat16 or float16.")]
