@@ -36,7 +36,7 @@ internal static class Invocation
         if (parsed.Errors.Count > 0)
             return parsed.Errors[0].Message;
         // The parser takes both of these for an option without a value, which of a switch would mean True.
-        if (args.FirstOrDefault(arg => arg.StartsWith("--", StringComparison.Ordinal) && arg.EndsWith('=')) is { } empty)
+        if (args.FirstOrDefault(arg => arg.StartsWith("--", StringComparison.Ordinal) && arg.IndexOf('=') == arg.Length - 1) is { } empty)
             return $"{empty}: needs a value after the equals sign.";
         var starved = parsed.CommandResult.Children.OfType<OptionResult>()
             .FirstOrDefault(option => option.Option.Arity.MinimumNumberOfValues > 0 && option.IdentifierTokenCount > option.Tokens.Count);

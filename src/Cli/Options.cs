@@ -31,12 +31,13 @@ internal static class Options
     }
 
     /// <summary>Refuses values out of range where they are parsed, in the option's name.</summary>
-    /// <param name="option">An option of numbers or of text.</param>
+    /// <param name="option">An option of numbers: others have no parser here.</param>
     /// <param name="accepts">Whether a value is in range.</param>
     /// <param name="expected">What is, such as "1 or more".</param>
+    /// <exception cref="ArgumentException">It is one of others.</exception>
     public static Option<T> Where<T>(this Option<T> option, Func<T, bool> accepts, string expected)
     {
-        var parse = option.CustomParser ?? throw new ArgumentException($"{option.Name}: its type has no parser here to be asked first.", nameof(option));
+        var parse = option.CustomParser ?? throw new ArgumentException($"{option.Name}: is not an option of numbers.", nameof(option));
         option.CustomParser = result =>
         {
             var value = parse(result);
@@ -50,8 +51,6 @@ internal static class Options
     private static Func<ArgumentResult, string, T>? Parser<T>()
     {
         var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
-        if (type == typeof(string))
-            return (result, _) => (T)(object)result.Tokens[0].Value;
         if (type == typeof(int))
             return (result, name) => Parse<int, T>(result, name, NumberStyles.Integer, "a whole number");
         if (type == typeof(long))

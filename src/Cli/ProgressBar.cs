@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace LlamaFullstack.Cli;
 
-/// <summary>Progress on stderr: a bar that is redrawn on a terminal, a plain line every few seconds elsewhere.</summary>
+/// <summary>Progress on stderr: a bar that is redrawn on a terminal; elsewhere a plain line every few seconds, so none of what is done at once.</summary>
 /// <remarks>Safe to be reported to from several threads.</remarks>
 internal sealed class ProgressBar(string label) : IDisposable
 {
@@ -12,9 +12,8 @@ internal sealed class ProgressBar(string label) : IDisposable
 
     private readonly Lock _lock = new();
     private readonly Stopwatch _clock = Stopwatch.StartNew();
-    private readonly bool _isTerminal = !Console.IsErrorRedirected;
-    private TimeSpan _lastShown = TimeSpan.MinValue;
-    private int _lastLength;
+    private readonly StatusLine? _line = StatusLine.FitsOn(Console.IsErrorRedirected) ? new StatusLine(Console.Error) : null;
+    private TimeSpan? _lastShown;
 
     /// <summary>Shows how far the work is.</summary>
     /// <param name="done">What is done, in any unit.</param>
@@ -26,16 +25,19 @@ internal sealed class ProgressBar(string label) : IDisposable
         {
             var now = _clock.Elapsed;
             var isLast = total > 0 && done >= total;
-            if (_lastShown != TimeSpan.MinValue && now - _lastShown < (_isTerminal ? Redraw : PlainInterval) && !isLast)
+            var isDue = _line is null
+                ? now - (_lastShown ?? TimeSpan.Zero) >= PlainInterval || (isLast && _lastShown is not null)
+                : _lastShown is null || now - _lastShown >= Redraw || isLast;
+            if (!isDue)
                 return;
             _lastShown = now;
             var share = total > 0 ? Math.Clamp(done / total, 0, 1) : 0;
-            var left = share is > 0 and < 1 && now.TotalSeconds > 1 ? $", {Duration(now * ((1 - share) / share))} left" : "";
+            var left = share is > 0 and < 1 && now.TotalSeconds > 1 ? $", {StatusLine.Duration(now * ((1 - share) / share))} left" : "";
             var percent = total > 0 ? $"{share * 100,3:0}%" : "";
-            if (_isTerminal)
-                Draw($"{label} {Bar(share)} {percent} {note}{left}");
-            else
+            if (_line is null)
                 Console.Error.WriteLine($"{label} {percent} {note}{left}".TrimEnd());
+            else
+                _line.Draw($"{label} {Bar(share)} {percent} {note}{left}");
         }
     }
 
@@ -43,17 +45,7 @@ internal sealed class ProgressBar(string label) : IDisposable
     public void Dispose()
     {
         lock (_lock)
-        {
-            if (_isTerminal && _lastLength > 0)
-                Console.Error.WriteLine();
-            _lastLength = 0;
-        }
-    }
-
-    private void Draw(string line)
-    {
-        Console.Error.Write("\r" + line.PadRight(_lastLength));
-        _lastLength = line.Length;
+            _line?.End();
     }
 
     private static string Bar(double share)
@@ -61,7 +53,4 @@ internal sealed class ProgressBar(string label) : IDisposable
         var full = (int)(share * Width);
         return "[" + new string('#', full) + new string('.', Width - full) + "]";
     }
-
-    private static string Duration(TimeSpan time) =>
-        time.TotalHours >= 1 ? $"{(int)time.TotalHours} h {time.Minutes} min" : time.TotalMinutes >= 1 ? $"{time.Minutes} min {time.Seconds} s" : $"{time.Seconds} s";
 }

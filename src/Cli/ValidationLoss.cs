@@ -1,5 +1,4 @@
 using LlamaFullstack.Core;
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Data;
 using LlamaFullstack.Data.Tokens;
@@ -20,17 +19,18 @@ internal sealed record ValidationLoss(double Nats, long Tokens, long Bytes, stri
     public double PerToken => Nats / Tokens;
 
     /// <summary>Of a model file, by the engine.</summary>
+    /// <param name="name">The model's name, for the progress and for messages.</param>
     /// <param name="path">Of any version, or a GGUF file.</param>
+    /// <param name="tokenizer">Its tokenizer, to count bytes; null to count none.</param>
     /// <param name="folder">The dataset.</param>
     /// <param name="maxTokens">About so many predictions at the most; 0: the whole split.</param>
-    /// <param name="hasTokenizer">Whether one lies with the model, to count bytes with.</param>
     /// <param name="cancellation">Stops between windows.</param>
-    public static ValidationLoss OfFile(string path, DataFolder folder, long maxTokens, bool hasTokenizer, CancellationToken cancellation)
+    /// <exception cref="InvalidDataException">As of <see cref="Of"/>, or the file is damaged.</exception>
+    public static ValidationLoss OfFile(string name, string path, Tokenizer? tokenizer, DataFolder folder, long maxTokens, CancellationToken cancellation)
     {
         using var model = LlamaModel.Open(path);
         using var transformer = new Transformer(model);
-        var tokenizer = hasTokenizer ? new Tokenizer(TokenizerFile.Read(null, path, model.Config.VocabSize)) : null;
-        return Of(path, model.Config, tokenizer, folder, maxTokens, window =>
+        return Of(name, model.Config, tokenizer, folder, maxTokens, window =>
         {
             var evaluation = new LossEvaluation();
             evaluation.Add(transformer, window);
@@ -39,40 +39,50 @@ internal sealed record ValidationLoss(double Nats, long Tokens, long Bytes, stri
     }
 
     /// <summary>Of any model.</summary>
-    /// <param name="model">The model's name, for the progress.</param>
+    /// <param name="name">The model's name, for the progress and for messages.</param>
     /// <param name="config">Its shape.</param>
     /// <param name="tokenizer">Its tokenizer, to count bytes; null to count none.</param>
     /// <param name="folder">The dataset.</param>
     /// <param name="maxTokens">About so many predictions at the most; 0: the whole split.</param>
     /// <param name="sumOfLosses">max_seq_len tokens and one more → the sum of −log p of each but the first, in nats.</param>
     /// <param name="cancellation">Stops between windows.</param>
-    /// <exception cref="InvalidDataException">There are no shards, or they are another vocabulary's, or too short.</exception>
-    public static ValidationLoss Of(string model, LlamaConfig config, Tokenizer? tokenizer, DataFolder folder, long maxTokens,
+    /// <exception cref="InvalidDataException">There are no shards, or they are another vocabulary's, or too short; or the model's losses are no numbers.</exception>
+    public static ValidationLoss Of(string name, LlamaConfig config, Tokenizer? tokenizer, DataFolder folder, long maxTokens,
         Func<long[], double> sumOfLosses, CancellationToken cancellation)
     {
-        var paths = FindValidation(folder, config.VocabSize);
-        using var bar = new ProgressBar($"eval {model}");
-        var (nats, count, bytes) = (0.0, 0L, 0L);
-        var end = maxTokens > 0 ? maxTokens : long.MaxValue;
-        foreach (var path in paths)
+        var shards = TokenShard.OpenAll(FindValidation(folder, config.VocabSize));
+        try
         {
-            using var shard = TokenShard.Open(path);
-            foreach (var window in Windows(shard, config))
-            {
-                if (count >= end)
-                    break;
-                cancellation.ThrowIfCancellationRequested();
-                nats += sumOfLosses(window);
-                count += config.MaxSeqLen;
-                for (var i = 1; i < window.Length && tokenizer is not null; i++)
-                    bytes += tokenizer.Decode((int)window[i - 1], (int)window[i]).Length;
-                bar.Report(count, Math.Min(end, shard.Length));
-            }
+            return OverShards(name, config, tokenizer, shards, maxTokens > 0 ? maxTokens : long.MaxValue, sumOfLosses, cancellation);
+        }
+        finally
+        {
+            foreach (var shard in shards)
+                shard.Dispose();
+        }
+    }
+
+    private static ValidationLoss OverShards(string name, LlamaConfig config, Tokenizer? tokenizer, TokenShard[] shards, long maxTokens,
+        Func<long[], double> sumOfLosses, CancellationToken cancellation)
+    {
+        var total = Math.Min(maxTokens, shards.Sum(shard => shard.Length));
+        var (nats, count, bytes) = (0.0, 0L, 0L);
+        using var bar = new ProgressBar($"eval {name}");
+        foreach (var window in shards.SelectMany(shard => Windows(shard, config)).TakeWhile(_ => count < maxTokens))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            nats += sumOfLosses(window);
+            if (!double.IsFinite(nats))
+                throw new InvalidDataException($"{name}: the loss of tokens {count:N0} to {count + config.MaxSeqLen:N0} is not a finite number. See what is wrong with the weights: llamafs inspect {name}");
+            count += config.MaxSeqLen;
+            for (var i = 1; i < window.Length && tokenizer is not null; i++)
+                bytes += tokenizer.Decode((int)window[i - 1], (int)window[i]).Length;
+            bar.Report(count, total);
         }
         if (count == 0)
-            throw new InvalidDataException($"{paths[0]}: fewer tokens than the model's context of {config.MaxSeqLen}; add stories.");
-        var more = paths.Count > 1 ? $" and {paths.Count - 1} more" : "";
-        return new ValidationLoss(nats, count, bytes, paths[0] + more);
+            throw new InvalidDataException($"{shards[0].Path}: fewer tokens than the model's context of {config.MaxSeqLen}; add stories.");
+        var more = shards.Length > 1 ? $" and {shards.Length - 1} more" : "";
+        return new ValidationLoss(nats, count, bytes, shards[0].Path + more);
     }
 
     /// <summary>The windows of training's evaluation: one after the other, each with the token after it too.</summary>

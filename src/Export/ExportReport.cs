@@ -43,8 +43,8 @@ public sealed record TensorError(string Name, int Rows, int Cols, float MaxError
         new(written.Tensor.Name, written.Tensor.Rows, written.Tensor.Cols, written.MaxError, written.MeanError, type == WeightType.Int4 ? "int4" : "int8");
 }
 
-/// <summary>JSON of the report, generated at build time so that nothing needs reflection.</summary>
-[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+/// <summary>JSON of the reports, generated at build time so that nothing needs reflection. What is no number is "NaN" or "Infinity", which JSON has no number for.</summary>
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(ExportReport))]
 [JsonSerializable(typeof(Inspection))]
 [JsonSerializable(typeof(Verification))]

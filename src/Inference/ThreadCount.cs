@@ -10,7 +10,11 @@ internal static class ThreadCount
 
     /// <summary>As many threads as there are cores, but no more than the weights can keep busy.</summary>
     /// <param name="weightBytesPerToken">Bytes of weights that a token reads.</param>
-    public static int For(long weightBytesPerToken) => (int)Math.Clamp(weightBytesPerToken / BytesPerThread, 1, Cores());
+    public static int For(long weightBytesPerToken) => Math.Min(Useful(weightBytesPerToken), Cores());
+
+    /// <summary>As many threads as a token's weights can keep busy, whatever the machine.</summary>
+    /// <param name="weightBytesPerToken">Bytes of weights that a token reads.</param>
+    public static int Useful(long weightBytesPerToken) => (int)Math.Clamp(weightBytesPerToken / BytesPerThread, 1, EngineOptions.MaxThreads);
 
     /// <summary>Cores that this process may use. Two threads of one core share its load ports, so they do not count twice.</summary>
     private static int Cores()

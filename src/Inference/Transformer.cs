@@ -6,8 +6,8 @@ namespace LlamaFullstack.Inference;
 /// <summary>The forward pass of Llama 2: a token and its position in, a score for every possible next token out.</summary>
 /// <remarks>
 /// Knows tokens as numbers, not as text. Not thread-safe: one sequence at a time. Nothing is allocated per token.
-/// Every worker thread runs <see cref="RunPart"/> from top to bottom: rows of matrices and heads are divided among them, whatever is
-/// short is computed by each for itself, and they wait for each other where one needs what another computed.
+/// Every worker thread goes through the steps of <see cref="RunLayers"/>: rows of matrices and heads are cut into pieces which they share, whatever
+/// is short is computed by each for itself, and a step begins when all pieces of the one before are done (<see cref="SharedPieces"/>).
 /// </remarks>
 public sealed unsafe class Transformer : IDisposable
 {
@@ -20,23 +20,24 @@ public sealed unsafe class Transformer : IDisposable
     private readonly LlamaModel _model;
     private readonly bool _mayBatch;
     private readonly KernelSet _kernels;
-    private readonly WorkerPool _pool;
+    private readonly WorkerPool _pool;          // for batches
+    private readonly WorkerPool _decoders;      // for single tokens; the same threads unless there are more than a token can use
     private readonly NativeBuffers _buffers = new();
     private readonly KvCache _cache;
     private readonly Worker[] _workers;
-    private readonly Action<int> _runPart;
+    private readonly Action<int> _accept;
+    private readonly Action<int> _forward;
+    private readonly Action<int> _classify;
 
-    // Shared between workers: each writes its own rows.
+    // Shared between workers: the results that were kept.
     private readonly float* _x;         // (dim) the residual stream
     private readonly float* _q;         // (dim) queries
-    private readonly float* _k;         // (kv_dim) keys of this position
-    private readonly float* _v;         // (kv_dim) values of this position
     private readonly float* _attended;  // (dim) what the heads found
-    private readonly float* _gate;      // (hidden_dim) w1 · x
-    private readonly float* _up;        // (hidden_dim) w3 · x
-    private readonly float* _hidden;    // (hidden_dim) silu(gate) · up
-    private readonly float* _delta;     // (dim) what a sublayer adds to the residual stream
+    private readonly float* _hidden;    // (hidden_dim) silu(w1 · x) · (w3 · x)
     private readonly float* _logits;    // (vocab_size)
+
+    // Pieces of each step for each worker.
+    private readonly int _projections, _heads, _outputs, _gates, _downs, _classes;
 
     // RoPE: this position's angles for a whole row of heads.
     private readonly RopeAngles _angles;
@@ -44,10 +45,8 @@ public sealed unsafe class Transformer : IDisposable
     private readonly float* _sin;           // (dim), negated at even places
 
     private PromptBatch? _batch;            // made when a prompt comes
-    private readonly Action<int> _classifyPart;
 
     private int _pos;
-    private bool _wantLogits;
     private bool _disposed;
 
     /// <summary>Prepares to run a model from its first position.</summary>
@@ -61,24 +60,21 @@ public sealed unsafe class Transformer : IDisposable
         var strict = options?.Strict == true;
         _kernels = strict ? KernelSets.Strict : options?.Kernels ?? KernelSets.Select();
         _mayBatch = options?.BatchPrompts != false && !strict && PromptBatch.CanRun(model);
-        var workers = options?.Threads ?? ThreadCount.For(model.WeightBytesPerToken);
+        var threads = options?.Threads ?? ThreadCount.For(model.WeightBytesPerToken);
+        var workers = Math.Min(threads, ThreadCount.Useful(model.WeightBytesPerToken));
         var c = model.Config;
         try
         {
             _x = Floats(c.Dim);
             _q = Floats(c.Dim);
-            _k = Floats(c.KvDim);
-            _v = Floats(c.KvDim);
             _attended = Floats(c.Dim);
-            _gate = Floats(c.HiddenDim);
-            _up = Floats(c.HiddenDim);
             _hidden = Floats(c.HiddenDim);
-            _delta = Floats(c.Dim);
             _logits = Floats(c.VocabSize);
             _cos = Floats(c.Dim);
             _sin = Floats(c.Dim);
             _cache = new KvCache(c, _buffers);
-            _workers = [.. Enumerable.Range(0, workers).Select(i => new Worker(model, i, workers, _attended, _hidden, _buffers))];
+            var pieces = new SharedPieces(workers);
+            _workers = [.. Enumerable.Range(0, workers).Select(i => new Worker(model, new SharedPieces.Hand(pieces, i), _attended, _hidden, _buffers))];
         }
         catch (OutOfMemoryException)
         {
@@ -86,8 +82,16 @@ public sealed unsafe class Transformer : IDisposable
             throw new InvalidDataException($"{model.Path}: no memory for the keys and values of {c.MaxSeqLen:N0} positions in {c.NLayers} layers.");
         }
         _angles = new RopeAngles(strict ? RopeAngles.FrequenciesOfC(c) : RopeTable.Frequencies(c));
-        (_runPart, _classifyPart) = (RunPart, ClassifyPart);
-        _pool = new WorkerPool(workers);
+        int PerWorker(int rows, long weights) => SharedPieces.PerWorker(rows / KernelSet.RowBlock, weights, workers);
+        _projections = PerWorker(c.Dim, (long)c.Dim * (c.Dim + 2 * c.KvDim));
+        _heads = SharedPieces.PerWorker(c.NHeads, (long)c.MaxSeqLen * c.Dim, workers);
+        _outputs = PerWorker(c.Dim, (long)c.Dim * c.Dim);
+        _gates = PerWorker(c.HiddenDim, 2L * c.HiddenDim * c.Dim);
+        _downs = PerWorker(c.Dim, (long)c.Dim * c.HiddenDim);
+        _classes = PerWorker(c.VocabSize, (long)c.VocabSize * c.Dim);
+        (_accept, _forward, _classify) = (Accept, Forward, Classify);
+        _pool = new WorkerPool(threads);
+        _decoders = workers == threads ? _pool : new WorkerPool(workers);
     }
 
     /// <summary>The model that runs.</summary>
@@ -96,7 +100,7 @@ public sealed unsafe class Transformer : IDisposable
     /// <summary>The kernels that are used.</summary>
     public KernelSet Kernels => _kernels;
 
-    /// <summary>Threads that are used, the caller's included.</summary>
+    /// <summary>Threads that prompts are read with, the caller's included; a small model decodes on as few as it can keep busy.</summary>
     public int Threads => _pool.Workers;
 
     /// <summary>Computes the logits of the token after this one.</summary>
@@ -106,13 +110,13 @@ public sealed unsafe class Transformer : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">The token is not in the vocabulary, or the position not in the context.</exception>
     public ReadOnlySpan<float> Forward(int token, int pos)
     {
-        Run(token, pos, wantLogits: true);
+        Run(_forward, token, pos);
         return new ReadOnlySpan<float>(_logits, _model.Config.VocabSize);
     }
 
     /// <summary>Takes in a token whose successor is known: the same without the classifier.</summary>
     /// <inheritdoc cref="Forward(int, int)"/>
-    public void Accept(int token, int pos) => Run(token, pos, wantLogits: false);
+    public void Accept(int token, int pos) => Run(_accept, token, pos);
 
     /// <summary>Takes in tokens at consecutive positions, many at once.</summary>
     /// <param name="tokens">At least one; any number that the context has room for.</param>
@@ -137,7 +141,7 @@ public sealed unsafe class Transformer : IDisposable
         }
         Accept(tokens, pos);
         _batch!.CopyStream(tokens.Length - 1, _x);
-        _pool.Run(_classifyPart);
+        _decoders.Offer(_classify);
         return new ReadOnlySpan<float>(_logits, _model.Config.VocabSize);
     }
 
@@ -181,6 +185,7 @@ public sealed unsafe class Transformer : IDisposable
     {
         _disposed = true;
         _pool.Dispose();
+        _decoders.Dispose();
         _batch?.Dispose();
         _buffers.Dispose();
     }
@@ -204,66 +209,139 @@ public sealed unsafe class Transformer : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(pos, _model.Config.MaxSeqLen);
     }
 
-    private void Run(int token, int pos, bool wantLogits)
+    private void Run(Action<int> job, int token, int pos)
     {
         var c = _model.Config;
         Check(token, pos);
 
         _model.Embedding.ReadRow(token, new Span<float>(_x, c.Dim));
         TurnTo(pos);
-        (_pos, _wantLogits) = (pos, wantLogits);
-        _pool.Run(_runPart);
+        _pos = pos;
+        _decoders.Offer(job);
     }
 
-    /// <summary>One worker's part of the forward pass.</summary>
-    private void RunPart(int worker)
+    // The three jobs: a token whose logits are not wanted, one whose are, and logits after a batch.
+    private void Accept(int worker) => RunLayers(Begin(worker));
+
+    private void Forward(int worker)
+    {
+        var me = Begin(worker);
+        RunLayers(me);
+        Classify(me);
+    }
+
+    private void Classify(int worker) => Classify(Begin(worker));
+
+    private Worker Begin(int worker)
     {
         var me = _workers[worker];
+        me.Hand.Begin(_decoders.RoundOf(worker));
+        return me;
+    }
+
+    /// <summary>The forward pass up to the classifier, as one of several workers runs it.</summary>
+    private void RunLayers(Worker me)
+    {
         for (var l = 0; l < _model.Layers.Length; l++)
         {
             var layer = _model.Layers[l];
 
             // x += wo · attention(norm(x))
-            Normalize(layer.AttentionNorm, layer.Wq, me);
-            layer.Wq.Multiply(_kernels, me.Normed, _q, me.Dim);
-            layer.Wk.Multiply(_kernels, me.Normed, _k, me.KvDim);
-            layer.Wv.Multiply(_kernels, me.Normed, _v, me.KvDim);
-            Rotate(_q, me.Dim);
-            Rotate(_k, me.KvDim);
-            _cache.Store(l, _pos, _k, _v, me.KvDim);
-            _pool.Barrier(worker);
-
-            for (var head = me.Heads.Start; head < me.Heads.End; head++)
-                Attend(l, head, me.Scores);
-            _pool.Barrier(worker);
-
-            layer.Wo.Prepare(_kernels, me.Attended);
-            layer.Wo.Multiply(_kernels, me.Attended, _delta, me.Dim);
-            AddDelta(me.Dim);
-            _pool.Barrier(worker);
+            while (me.Hand.TryTake(_projections, out var piece))
+                Project(l, piece, me);
+            while (me.Hand.TryTake(_heads, out var piece))
+                Attend(l, piece, me);
+            while (me.Hand.TryTake(_outputs, out var piece))
+                AddProduct(layer.Wo, me.Attended, piece, _outputs, me);
 
             // x += w2 · (silu(w1 · norm(x)) · (w3 · norm(x)))
-            Normalize(layer.FfnNorm, layer.W1, me);
-            layer.W1.Multiply(_kernels, me.Normed, _gate, me.HiddenDim);
-            layer.W3.Multiply(_kernels, me.Normed, _up, me.HiddenDim);
-            _kernels.SwiGlu(_gate + me.HiddenDim.Start, _up + me.HiddenDim.Start, _hidden + me.HiddenDim.Start, me.HiddenDim.Count);
-            _pool.Barrier(worker);
-
-            layer.W2.Prepare(_kernels, me.Hidden);
-            layer.W2.Multiply(_kernels, me.Hidden, _delta, me.Dim);
-            AddDelta(me.Dim);
-            _pool.Barrier(worker);
+            while (me.Hand.TryTake(_gates, out var piece))
+                Gate(layer, piece, me);
+            while (me.Hand.TryTake(_downs, out var piece))
+                AddProduct(layer.W2, me.Hidden, piece, _downs, me);
         }
-
-        if (_wantLogits)
-            ClassifyPart(worker);
     }
 
-    private void ClassifyPart(int worker)
+    private void Classify(Worker me)
     {
-        var me = _workers[worker];
-        Normalize(_model.Norm, _model.Classifier, me);
-        _model.Classifier.Multiply(_kernels, me.Normed, _logits, me.VocabSize);
+        while (me.Hand.TryTake(_classes, out var piece))
+        {
+            if (me.Hand.IsFirst)
+                Normalize(_model.Norm, _model.Classifier, me);
+            var rows = RowsOf(_model.Config.VocabSize, piece, _classes);
+            _model.Classifier.Multiply(_kernels, me.Normed, me.Logits, rows);
+            if (!me.Hand.TryKeep(piece))
+                continue;
+            Copy(me.Logits, _logits, rows);
+            me.Hand.Keep(piece);
+        }
+    }
+
+    /// <summary>Some rows of the queries, keys and values, turned to this position.</summary>
+    private void Project(int l, int piece, Worker me)
+    {
+        var layer = _model.Layers[l];
+        if (me.Hand.IsFirst)
+            Normalize(layer.AttentionNorm, layer.Wq, me);
+        var rows = RowsOf(_model.Config.Dim, piece, _projections);
+        var kvRows = RowsOf(_model.Config.KvDim, piece, _projections);
+        layer.Wq.Multiply(_kernels, me.Normed, me.Q, rows);
+        layer.Wk.Multiply(_kernels, me.Normed, me.K, kvRows);
+        layer.Wv.Multiply(_kernels, me.Normed, me.V, kvRows);
+        Rotate(me.Q, rows);
+        Rotate(me.K, kvRows);
+        if (!me.Hand.TryKeep(piece))
+            return;
+        Copy(me.Q, _q, rows);
+        _cache.Store(l, _pos, me.K, me.V, kvRows);
+        me.Hand.Keep(piece);
+    }
+
+    /// <summary>What some heads find at all positions up to this one: softmax(q · keys / sqrt(head_size)) · values.</summary>
+    private void Attend(int l, int piece, Worker me)
+    {
+        var c = _model.Config;
+        var count = _pos + 1;
+        var heads = Part.Of(c.NHeads, piece, _heads * _workers.Length, block: 1);
+        for (var head = heads.Start; head < heads.End; head++)
+        {
+            var kvHead = head / (c.NHeads / c.NKvHeads);
+            _kernels.AttentionScores(_q + head * c.HeadSize, _cache.Keys(l, kvHead), me.Scores, count, c.HeadSize);
+            _kernels.Softmax(me.Scores, count);
+            _kernels.AttentionSum(me.Scores, _cache.Values(l, kvHead), me.Found + head * c.HeadSize, count, c.HeadSize);
+        }
+        if (!me.Hand.TryKeep(piece))
+            return;
+        Copy(me.Found, _attended, new Part(heads.Start * c.HeadSize, heads.Count * c.HeadSize));
+        me.Hand.Keep(piece);
+    }
+
+    /// <summary>Some rows of the feed-forward's hidden state.</summary>
+    private void Gate(Layer layer, int piece, Worker me)
+    {
+        if (me.Hand.IsFirst)
+            Normalize(layer.FfnNorm, layer.W1, me);
+        var rows = RowsOf(_model.Config.HiddenDim, piece, _gates);
+        layer.W1.Multiply(_kernels, me.Normed, me.Gate, rows);
+        layer.W3.Multiply(_kernels, me.Normed, me.Up, rows);
+        _kernels.SwiGlu(me.Gate + rows.Start, me.Up + rows.Start, me.Gated + rows.Start, rows.Count);
+        if (!me.Hand.TryKeep(piece))
+            return;
+        Copy(me.Gated, _hidden, rows);
+        me.Hand.Keep(piece);
+    }
+
+    /// <summary>Some rows of x += W · input.</summary>
+    private void AddProduct(WeightMatrix w, Activation input, int piece, int perWorker, Worker me)
+    {
+        if (me.Hand.IsFirst)
+            w.Prepare(_kernels, input);
+        var rows = RowsOf(_model.Config.Dim, piece, perWorker);
+        w.Multiply(_kernels, input, me.Delta, rows);
+        if (!me.Hand.TryKeep(piece))
+            return;
+        _kernels.Add(_x + rows.Start, me.Delta + rows.Start, rows.Count);
+        me.Hand.Keep(piece);
     }
 
     /// <summary>The worker's own norm(x), in the form that <paramref name="next"/> multiplies with.</summary>
@@ -273,18 +351,10 @@ public sealed unsafe class Transformer : IDisposable
         next.Prepare(_kernels, me.Normed);
     }
 
-    /// <summary>What one head finds at all positions up to this one: softmax(q · keys / sqrt(head_size)) · values.</summary>
-    private void Attend(int layer, int head, float* scores)
-    {
-        var c = _model.Config;
-        var kvHead = head / (c.NHeads / c.NKvHeads);
-        var count = _pos + 1;
-        _kernels.AttentionScores(_q + head * c.HeadSize, _cache.Keys(layer, kvHead), scores, count, c.HeadSize);
-        _kernels.Softmax(scores, count);
-        _kernels.AttentionSum(scores, _cache.Values(layer, kvHead), _attended + head * c.HeadSize, count, c.HeadSize);
-    }
+    private Part RowsOf(int total, int piece, int perWorker) => Part.OfRows(total, piece, perWorker * _workers.Length);
 
-    private void AddDelta(Part rows) => _kernels.Add(_x + rows.Start, _delta + rows.Start, rows.Count);
+    private static void Copy(float* from, float* to, Part rows) =>
+        Buffer.MemoryCopy(from + rows.Start, to + rows.Start, rows.Count * sizeof(float), rows.Count * sizeof(float));
 
     private void Rotate(float* row, Part rows) => _kernels.Rope(row + rows.Start, _cos + rows.Start, _sin + rows.Start, rows.Count);
 
@@ -305,18 +375,11 @@ public sealed unsafe class Transformer : IDisposable
 
     private float* Floats(int count) => _buffers.Allocate<float>(count);
 
-    /// <summary>What one worker has for itself: its share of rows and heads, and room for what every worker computes alone.</summary>
-    private sealed class Worker(LlamaModel model, int index, int workers, float* attended, float* hidden, NativeBuffers buffers)
+    /// <summary>What one worker has for itself: its place in the steps, what every worker computes alone, and its results until they are kept.</summary>
+    private sealed class Worker(LlamaModel model, SharedPieces.Hand hand, float* attended, float* hidden, NativeBuffers buffers)
     {
-        public Part Dim { get; } = Part.OfRows(model.Config.Dim, index, workers);
-
-        public Part KvDim { get; } = Part.OfRows(model.Config.KvDim, index, workers);
-
-        public Part HiddenDim { get; } = Part.OfRows(model.Config.HiddenDim, index, workers);
-
-        public Part VocabSize { get; } = Part.OfRows(model.Config.VocabSize, index, workers);
-
-        public Part Heads { get; } = Part.Of(model.Config.NHeads, index, workers, block: 1);
+        /// <summary>Takes pieces.</summary>
+        public SharedPieces.Hand Hand { get; } = hand;
 
         /// <summary>norm(x), (dim).</summary>
         public Activation Normed { get; } = new(buffers.Allocate<float>(model.Config.Dim), model.Config.Dim, model.GroupSize, buffers);
@@ -329,5 +392,32 @@ public sealed unsafe class Transformer : IDisposable
 
         /// <summary>Attention scores of one head, (seq_len) in whole key blocks.</summary>
         public float* Scores { get; } = buffers.Allocate<float>(KvCache.RoundUp(model.Config.MaxSeqLen));
+
+        /// <summary>Queries, (dim).</summary>
+        public float* Q { get; } = buffers.Allocate<float>(model.Config.Dim);
+
+        /// <summary>Keys of this position, (kv_dim).</summary>
+        public float* K { get; } = buffers.Allocate<float>(model.Config.KvDim);
+
+        /// <summary>Values of this position, (kv_dim).</summary>
+        public float* V { get; } = buffers.Allocate<float>(model.Config.KvDim);
+
+        /// <summary>What heads found, (dim).</summary>
+        public float* Found { get; } = buffers.Allocate<float>(model.Config.Dim);
+
+        /// <summary>w1 · x, (hidden_dim).</summary>
+        public float* Gate { get; } = buffers.Allocate<float>(model.Config.HiddenDim);
+
+        /// <summary>w3 · x, (hidden_dim).</summary>
+        public float* Up { get; } = buffers.Allocate<float>(model.Config.HiddenDim);
+
+        /// <summary>silu(gate) · up, (hidden_dim).</summary>
+        public float* Gated { get; } = buffers.Allocate<float>(model.Config.HiddenDim);
+
+        /// <summary>What a sublayer adds to the residual stream, (dim).</summary>
+        public float* Delta { get; } = buffers.Allocate<float>(model.Config.Dim);
+
+        /// <summary>(vocab_size).</summary>
+        public float* Logits { get; } = buffers.Allocate<float>(model.Config.VocabSize);
     }
 }

@@ -34,8 +34,7 @@ public static class RunProgram
             Console.Out.WriteLine(RunOptions.Usage(program));
             return ExitCode.Done;
         }
-        RefuseCheckpoint(options.Model);
-        using var model = LlamaModel.Open(options.Model);
+        using var model = ModelFile.Open(options.Model);
         var vocabSize = model.Config.VocabSize;
         var tokenizer = new Tokenizer(TokenizerFile.Read(options.Tokenizer, model.Path, vocabSize));
         var seed = options.Seed != 0 ? options.Seed : (ulong)DateTimeOffset.UtcNow.ToUnixTimeSeconds();
@@ -83,12 +82,6 @@ public static class RunProgram
         }
         if (generator.Statistics.Steps > 1)
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
-    }
-
-    private static void RefuseCheckpoint(string path)
-    {
-        if (Path.GetExtension(path) is ".safetensors" or ".pt" or ".pth" && File.Exists(path))
-            throw new InvalidDataException($"{path}: a checkpoint, not a model file. Make one of it: llamafs export model.bin --checkpoint {path}");
     }
 
     private static void SayWhatIsCut(RunOptions options, Tokenizer tokenizer, int context)

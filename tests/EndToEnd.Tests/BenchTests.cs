@@ -21,6 +21,7 @@ public class BenchTests
     [Theory]
     [InlineData("give a model file, or --shape for random weights.")]
     [InlineData("--shape 3M: expected one of 260K, 15M, 42M, 110M, 1.1B.", "--shape", "3M")]
+    [InlineData("--shape 3M=: expected one of 260K", "--shape=3M=")]
     [InlineData("--type bf16: expected one of fp32, int8, int4.", "--shape", "260K", "--type", "bf16")]
     [InlineData("--threads 1,x: expected numbers between 1 and 1024, such as 1,2,4.", "--shape", "260K", "--threads", "1,x")]
     [InlineData("--repeats 0: expected 1 or more.", "--shape", "260K", "--repeats", "0")]

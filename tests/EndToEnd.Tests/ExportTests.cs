@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace LlamaFullstack.EndToEnd.Tests;
 
 public class ExportTests
@@ -72,6 +74,31 @@ public class ExportTests
         Assert.Equal(1, cut.ExitCode);
         Assert.Contains("Was it cut short?", cut.Error);
         Assert.Equal(1, Llamafs.Run("verify", gguf, q8).ExitCode);
+    }
+
+    [Fact]
+    public void Verify_WeightsThatAreNoNumbers_SaysSoInJson()
+    {
+        using var folder = new TempFolder();
+        var model = Fixtures.Path("stories260K", "stories260K.bin");
+        var bytes = File.ReadAllBytes(model);
+        BitConverter.TryWriteBytes(bytes.AsSpan(bytes.Length / 2 & ~3), float.NaN);
+        var run = Llamafs.Run("verify", folder.Write("nan.bin", bytes), model, "--json");
+        Assert.Equal((1, ""), (run.ExitCode, run.Error)); // no progress of what is done at once
+        var worst = JsonDocument.Parse(run.Out).RootElement.GetProperty("worst");
+        Assert.Equal(("Infinity", "NaN"), (worst.GetProperty("difference").GetString(), worst.GetProperty("a").GetString()));
+    }
+
+    [Fact]
+    public void Inspect_OnANarrowTerminal_StaysOnOneLine()
+    {
+        const int columns = 30;
+        if (!OperatingSystem.IsLinux())
+            Assert.Skip("the script of util-linux gives a program a terminal");
+        var command = $"stty cols {columns}; TERM=xterm {Llamafs.Program} inspect {Fixtures.Path("stories260K", "stories260K.bin")} >/dev/null";
+        var drawn = SystemProgram.Run("script", "-qec", command, "/dev/null").Split('\r', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Trim('\n')).ToList();
+        Assert.Contains(drawn, line => line.StartsWith("inspect ", StringComparison.Ordinal));
+        Assert.All(drawn, line => Assert.InRange(line.Length, 0, columns - 1));
     }
 
     [Fact]

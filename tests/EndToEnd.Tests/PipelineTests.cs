@@ -55,6 +55,18 @@ public class PipelineTests
         Assert.Equal(torch[0], engine[0], 1e-5);
         Assert.Equal(torch[1], engine[1], 1e-5);
         Assert.InRange(torch[1], 1, 8.5);
+
+        // A checkpoint of PyTorch's is the same model to all that read models.
+        Llamafs.Run(["export", "out/x.pt"], folder.Path).AssertSucceeds();
+        Assert.Equal(torch, Figures("out/x.pt"), (a, b) => Math.Abs(a - b) <= 1e-5);
+        string Sample(string model) => Llamafs.Run(["sample", $"--checkpoint={model}", "--max_new_tokens=20"], folder.Path).AssertSucceeds().Out;
+        Assert.Equal(Sample("out/ckpt.safetensors"), Sample("out/x.pt"));
+
+        Llamafs.Run(["eval", "out/x.pt", "--dataset=sample", "--max_tokens=-5"], folder.Path).AssertFails(2, "--max_tokens -5: expected 0 or more.");
+        var nan = File.ReadAllBytes(folder.File("out/last.bin"));
+        BitConverter.TryWriteBytes(nan.AsSpan(nan.Length / 2 & ~3), float.NaN);
+        folder.Write("out/nan.bin", nan);
+        Llamafs.Run(["eval", "out/nan.bin", "--dataset=sample"], folder.Path).AssertFails(1, "out/nan.bin: the loss of tokens 0 to 64 is not a finite number.");
     }
 
     [Fact]

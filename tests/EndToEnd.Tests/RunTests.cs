@@ -124,6 +124,7 @@ public class RunTests
         using var folder = new TempFolder();
         var path = folder.Write("ckpt.safetensors", [1, 2]);
         Llamafs.Run("run", path).AssertFails(1, $"{path}: a checkpoint, not a model file. Make one of it: llamafs export model.bin --checkpoint {path}");
+        Llamafs.Run("bench", path).AssertFails(1, $"{path}: a checkpoint, not a model file.");
         Llamafs.Run("export", folder.File("m.bin"), "--checkpoint", path).AssertFails(1, $"{path}: not a safetensors file, or damaged: 2 bytes is too short. Was it cut short?\n");
     }
 

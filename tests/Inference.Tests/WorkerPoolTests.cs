@@ -53,7 +53,7 @@ public sealed class WorkerPoolTests
     }
 
     [Fact]
-    public void Part_AnyDivision_CoversEveryRowOnceInWholeBlocks() =>
+    public void Part_AnyDivision_CoversEveryRowOnceAndNoneInLessThanABlock() =>
         Gen.Select(Gen.Int[1, 5000], Gen.Int[1, 70], Gen.OneOf(1, 16)).Sample((total, workers, block) =>
         {
             var next = 0;
@@ -61,7 +61,8 @@ public sealed class WorkerPoolTests
             {
                 var part = Part.Of(total, worker, workers, block);
                 Assert.Equal(next, part.Start);
-                Assert.True(part.Count >= 0 && (part.End % block == 0 || part.End == total));
+                Assert.True(part.End % block == 0 || part.End == total);
+                Assert.True(part.Count == 0 || part.Count >= Math.Min(block, total));
                 next = part.End;
             }
             Assert.Equal(total, next);

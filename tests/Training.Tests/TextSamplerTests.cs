@@ -1,3 +1,4 @@
+using LlamaFullstack.Export;
 using LlamaFullstack.Training.Model;
 
 namespace LlamaFullstack.Training.Tests;
@@ -9,7 +10,8 @@ public sealed class TextSamplerTests
     [InlineData("train-checkpoint", "model_v0.bin", "tokens_trainckpt_greedy_64.txt", 64)]
     public void Generate_Greedy_GivesTheIdsOfLlama2c(string folder, string file, string ids, int count)
     {
-        using var model = SavedModel.Load(Fixtures.Path(folder, file), ModelPlacement.Cpu);
+        using var source = ModelSource.Open(Fixtures.Path(folder, file));
+        using var model = Transformer.Load(source.Tensors, ModelPlacement.Cpu);
         var expected = Fixtures.Ids(folder, ids).Take(count).ToArray();
 
         // The fixture begins with BOS, which is the prompt.
@@ -57,8 +59,10 @@ public sealed class TextSamplerTests
         var config = TinyRun.Create(folder) with { MaxIters = 3 };
         using (var trainer = new Trainer(config))
             trainer.Run();
-        using var checkpoint = SavedModel.Load(folder.File("out/ckpt.safetensors"), ModelPlacement.Cpu);
-        using var bin = SavedModel.Load(folder.File("out/model.bin"), ModelPlacement.Cpu);
+        using var sourceOfCheckpoint = ModelSource.Open(folder.File("out/ckpt.safetensors"));
+        using var sourceOfBin = ModelSource.Open(folder.File("out/model.bin"));
+        using var checkpoint = Transformer.Load(sourceOfCheckpoint.Tensors, ModelPlacement.Cpu);
+        using var bin = Transformer.Load(sourceOfBin.Tensors, ModelPlacement.Cpu);
 
         Assert.Equal(checkpoint.NextLogits([1, 2, 3]).data<float>().ToArray(), bin.NextLogits([1, 2, 3]).data<float>().ToArray());
     }

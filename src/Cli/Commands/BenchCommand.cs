@@ -97,7 +97,7 @@ internal static partial class BenchCommand
 
     private static void Measure(string path, string name, int?[] threads, BenchmarkSettings settings, bool json, CancellationToken cancellation)
     {
-        using var model = LlamaModel.Open(path);
+        using var model = ModelFile.Open(path);
         foreach (var count in threads)
         {
             var result = Benchmark.Run(model, settings with { Threads = count }, cancellation);
@@ -132,7 +132,7 @@ internal static partial class BenchCommand
     /// <summary>What --json prints.</summary>
     internal sealed record Report(string Model, LlamaConfig Config, BenchmarkResult Result);
 
-    [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+    [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     [JsonSerializable(typeof(Report))]
     internal sealed partial class BenchJsonContext : JsonSerializerContext;
 }

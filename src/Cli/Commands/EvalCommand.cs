@@ -1,25 +1,26 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Data;
+using LlamaFullstack.Export;
+using LlamaFullstack.Export.Sources;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Model;
 using LlamaFullstack.Training.Native;
 
 namespace LlamaFullstack.Cli.Commands;
 
-/// <summary>llamafs eval: a model file (by the engine) or a checkpoint (by torch) → its loss on the whole validation split, a token and a byte.</summary>
+/// <summary>llamafs eval: a model of any format (by the engine) or a checkpoint of our training (by torch) → its loss on the whole validation split, a token and a byte.</summary>
 internal static class EvalCommand
 {
     public static Command Create()
     {
-        var model = new Argument<string>("model") { Description = "Model file such as out/model.bin, which the engine evaluates, or a checkpoint .safetensors, which torch does." };
+        var model = new Argument<string>("model") { Description = "Model of any format, which the engine evaluates, or a checkpoint of llamafs train, which torch does." };
         var dataset = DataCommand.Dataset();
         var dataDir = DataCommand.DataDir();
-        var maxTokens = Options.Create("--max_tokens", "Stop after about so many predictions; 0: the whole split.", 0L);
-        var command = new Command("eval", "Validation loss and bits per byte of a model file or a checkpoint: compare fp32 with int8, or models of different vocabularies.") { model, dataset, dataDir, maxTokens };
+        var maxTokens = Options.Create("--max_tokens", "Stop after about so many predictions; 0: the whole split.", 0L).Where(count => count >= 0, "0 or more");
+        var command = new Command("eval", "Validation loss and bits per byte of a model of any format: compare fp32 with int8, or models of different vocabularies.") { model, dataset, dataDir, maxTokens };
         command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(model)!,
             new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!), parsed.GetValue(maxTokens), cancellation)));
         return command;
@@ -27,24 +28,26 @@ internal static class EvalCommand
 
     private static int Run(string path, DataFolder folder, long maxTokens, CancellationToken cancellation)
     {
-        if (Path.GetExtension(path) == ".safetensors")
+        using var source = ModelSource.Open(path);
+        var tokenizer = new Tokenizer(ModelTokenizer.Of(named: null, source).Vocabulary);
+        if (source.Tensors is NativeCheckpoint)
         {
             TorchRuntime.Load();
-            Print(RunInTorch(path, folder, maxTokens, cancellation));
+            Print(RunInTorch(source, tokenizer, folder, maxTokens, cancellation));
             return 0;
         }
-        Print(ValidationLoss.OfFile(path, folder, maxTokens, hasTokenizer: true, cancellation));
+        using var file = new RunnableFile(source, cancellation);
+        Print(ValidationLoss.OfFile(path, file.Path, tokenizer, folder, maxTokens, cancellation));
         return 0;
     }
 
     // Apart, since the runtime loads libtorch on entry to a method that names it.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static ValidationLoss RunInTorch(string path, DataFolder folder, long maxTokens, CancellationToken cancellation)
+    private static ValidationLoss RunInTorch(ModelSource source, Tokenizer tokenizer, DataFolder folder, long maxTokens, CancellationToken cancellation)
     {
-        using var model = SavedModel.Load(path, ModelPlacement.Choose(device: null, "float32"));
+        using var model = Transformer.Load(source.Tensors, ModelPlacement.Choose(device: null, "float32"));
         model.eval();
-        var tokenizer = new Tokenizer(TokenizerFile.Read(null, path, model.Config.VocabSize));
-        return ValidationLoss.Of(path, model.Config, tokenizer, folder, maxTokens, model.SumOfLosses, cancellation);
+        return ValidationLoss.Of(source.Path, model.Config, tokenizer, folder, maxTokens, model.SumOfLosses, cancellation);
     }
 
     private static void Print(ValidationLoss loss) => Console.WriteLine(string.Create(CultureInfo.InvariantCulture,

@@ -87,8 +87,8 @@ internal static class ExportCommand
             var float32 = Path.Combine(temporary.FullName, "float32.bin");
             using (var source = open())
                 ModelExport.Write(source, float32, version: 0, groupSize: null, NumberType.Float32, tokenizer: null, progress: null, cancellation);
-            var before = ValidationLoss.OfFile(float32, folder, tokens, hasTokenizer: false, cancellation);
-            var after = ValidationLoss.OfFile(report.Target, folder, tokens, hasTokenizer: false, cancellation);
+            var before = ValidationLoss.OfFile($"{report.Source} in float32", float32, tokenizer: null, folder, tokens, cancellation);
+            var after = ValidationLoss.OfFile(report.Target, report.Target, tokenizer: null, folder, tokens, cancellation);
             return new LossReport(before.PerToken, after.PerToken, after.Tokens, after.Text);
         }
         finally

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
+using LlamaFullstack.Export;
 using LlamaFullstack.Run;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Model;
@@ -18,16 +18,16 @@ internal static class SampleCommand
 
     public static Command Create()
     {
-        var checkpoint = Options.Create("--checkpoint", "A checkpoint, or a model .bin file.", "out/ckpt.safetensors");
+        var checkpoint = Options.Create("--checkpoint", "A model of any format: ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, …", "out/ckpt.safetensors");
         var start = Options.Create("--start", "What the text begins with; FILE:prompt.txt reads it from a file.", "");
         var numSamples = Options.Create("--num_samples", "Texts to write.", 1);
         var maxNewTokens = Options.Create("--max_new_tokens", "The most tokens of a text.", 100);
         var temperature = Options.Create("--temperature", "How freely to choose; 0 always takes the likeliest token.", 1.0);
         var topK = Options.Create("--top_k", "Choose among that many of the likeliest tokens; 0 among all.", 300);
-        var tokenizer = Options.Create("--tokenizer", "tokenizer.bin or sentencepiece .model; else tokenizer.bin beside the checkpoint, else here.", "", "-z");
+        var tokenizer = Options.Create("--tokenizer", "tokenizer.bin, sentencepiece .model, tokenizer.json or GGUF file; else the one that lies with the model, else tokenizer.bin here.", "", "-z");
         var seed = Options.Create("--seed", "Decides what is drawn.", 1337L);
         var device = Options.CreateWithoutDefault<string?>("--device", "cpu, cuda or cuda:N. [default: cuda where there is one, else cpu]");
-        var dtype = Options.Create("--dtype", "float32 or bfloat16.", "float32");
+        var dtype = Options.Create("--dtype", "float32, bfloat16 or float16.", "float32");
         var command = new Command("sample", "Write text with a model in torch, as llama2.c's sample.py.")
             { checkpoint, start, numSamples, maxNewTokens, temperature, topK, tokenizer, seed, device, dtype };
         command.SetAction((parsed, cancellation) => Task.FromResult(Sample(new Settings(
@@ -48,8 +48,11 @@ internal static class SampleCommand
             throw new UsageException($"--top_k {settings.TopK}: must not be negative; 0 chooses among all tokens.");
 
         TorchRuntime.Load();
-        using var model = SavedModel.Load(settings.Checkpoint, ModelPlacement.Choose(settings.Device, settings.Dtype));
-        var tokenizer = new Tokenizer(TokenizerFile.Read(settings.Tokenizer, settings.Checkpoint, model.Config.VocabSize));
+        using var source = ModelSource.Open(settings.Checkpoint);
+        if (source.Tensors.Config.ForeignRope is { } foreign)
+            throw new InvalidDataException($"{settings.Checkpoint}: has {foreign}, which is not of Llama 2's and not known to torch here. A model file or a GGUF file of it runs with llamafs run.");
+        var tokenizer = new Tokenizer(ModelTokenizer.Of(settings.Tokenizer, source).Vocabulary);
+        using var model = Transformer.Load(source.Tensors, ModelPlacement.Choose(settings.Device, settings.Dtype));
         var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? File.ReadAllText(settings.Start[FilePrefix.Length..]) : settings.Start;
         var prompt = tokenizer.Encode(text, bos: true);
         var sampler = new TextSampler(model, settings.Temperature, settings.TopK, settings.Seed);

@@ -21,6 +21,7 @@ public sealed class SentencePieceModel
     private const int PiecesField = 1, TrainerSpecField = 2, NormalizerSpecField = 3;
     private const int PieceText = 1, PieceScore = 2, PieceTypeField = 3;
     private const ulong BpeModelType = 2;
+    private const int UsualPieceBytes = 15; // Llama 2's; a guess for the number of pieces
 
     private readonly byte[] _otherFields;
 
@@ -69,9 +70,10 @@ public sealed class SentencePieceModel
     /// <exception cref="InvalidDataException">The file is damaged, or is not a BPE model with Llama's marks and bytes.</exception>
     public static SentencePieceModel Read(string path)
     {
-        ReadOnlySpan<byte> message = InputFile.ReadTokenizer(path);
+        var file = InputFile.ReadTokenizer(path);
+        ReadOnlySpan<byte> message = file;
 
-        var pieces = new List<Piece>();
+        var pieces = new PieceList(file, message.Length / UsualPieceBytes); // the texts move together where they are
         var isBpe = false;
         var addDummyPrefix = true;
         var removeExtraWhitespaces = true;
@@ -81,7 +83,7 @@ public sealed class SentencePieceModel
         {
             if (reader.Field == PiecesField)
             {
-                pieces.Add(ReadPiece(new ProtobufReader(reader.Bytes, path), pieces.Count, path));
+                ReadPiece(new ProtobufReader(reader.Bytes, path), pieces, path);
                 continue;
             }
             other.Raw(message[start..reader.Offset]);
@@ -117,7 +119,7 @@ public sealed class SentencePieceModel
         AtomicFile.WriteAllBytes(path, message.Message.ToArray());
     }
 
-    private static Piece ReadPiece(ProtobufReader reader, int id, string path)
+    private static void ReadPiece(ProtobufReader reader, PieceList pieces, string path)
     {
         ReadOnlySpan<byte> text = default;
         var score = 0f;
@@ -132,25 +134,30 @@ public sealed class SentencePieceModel
                 type = (PieceType)reader.Varint;
         }
         if (type is < PieceType.Normal or > PieceType.Byte)
-            throw new InvalidDataException($"{path}: piece {id} is of type {(long)type}, which sentencepiece does not have.");
+            throw new InvalidDataException($"{path}: piece {pieces.Count} is of type {(long)type}, which sentencepiece does not have.");
         if (float.IsNaN(score))
-            throw new InvalidDataException($"{path}: the score of piece {id} is not a number.");
-        return new Piece(WithSpaces(text), score, type);
+            throw new InvalidDataException($"{path}: the score of piece {pieces.Count} is not a number.");
+        pieces.Add(WriteWithSpaces(text, pieces.Room), score, type);
     }
 
     /// <summary>A piece's text as it stands in files, with U+2581 for a space, as the text that it means.</summary>
     internal static byte[] WithSpaces(ReadOnlySpan<byte> text)
     {
-        Span<byte> written = text.Length <= 256 ? stackalloc byte[256] : new byte[text.Length];
+        var written = new byte[text.Length];
+        return written[..WriteWithSpaces(text, written)];
+    }
+
+    private static int WriteWithSpaces(ReadOnlySpan<byte> text, Span<byte> written)
+    {
         var length = 0;
-        for (; !text.IsEmpty; text = text[1..])
+        for (int at; (at = text.IndexOf("\u2581"u8)) >= 0; text = text[(at + 3)..])
         {
-            var isSpace = text.StartsWith("\u2581"u8);
-            written[length++] = isSpace ? (byte)' ' : text[0];
-            if (isSpace)
-                text = text[2..];
+            text[..at].CopyTo(written[length..]);
+            length += at;
+            written[length++] = (byte)' ';
         }
-        return written[..length].ToArray();
+        text.CopyTo(written[length..]);
+        return length + text.Length;
     }
 
     private static void ReadNormalizer(ProtobufReader spec, string path, ref bool addDummyPrefix, ref bool removeExtraWhitespaces)

@@ -18,19 +18,19 @@ public static class TokenizerBin
     /// <exception cref="InvalidDataException">The file is not a tokenizer.bin, or it is damaged.</exception>
     public static Vocabulary Read(string path)
     {
-        var bytes = InputFile.ReadTokenizer(path).AsMemory(); // one block; the pieces are views of it
+        var file = InputFile.ReadTokenizer(path);
+        ReadOnlySpan<byte> bytes = file;
         if (bytes.Length < sizeof(int) + EntryHeader)
             throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {bytes.Length:N0} bytes.");
-        var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span);
+        var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
 
-        var pieces = new List<Piece>(bytes.Length / UsualPieceBytes);
-        var offset = sizeof(uint);
-        while (offset < bytes.Length)
+        var pieces = new PieceList(file, bytes.Length / UsualPieceBytes); // the texts move together where they are
+        for (var offset = sizeof(uint); offset < bytes.Length;)
         {
             if (bytes.Length - offset < EntryHeader)
                 throw new InvalidDataException($"{path}: ends inside token {pieces.Count}. Was it cut short?");
-            var score = BinaryPrimitives.ReadSingleLittleEndian(bytes.Span[offset..]);
-            var length = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Span[(offset + sizeof(float))..]);
+            var score = BinaryPrimitives.ReadSingleLittleEndian(bytes[offset..]);
+            var length = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(offset + sizeof(float))..]);
             offset += EntryHeader;
             if (length > maxTokenLength)
                 throw new InvalidDataException(
@@ -39,7 +39,7 @@ public static class TokenizerBin
                 throw new InvalidDataException($"{path}: ends inside token {pieces.Count}. Was it cut short?");
             if (float.IsNaN(score))
                 throw new InvalidDataException($"{path}: the score of token {pieces.Count} is not a number.");
-            pieces.Add(MakePiece(pieces.Count, bytes.Slice(offset, (int)length), score));
+            AddPiece(pieces, bytes.Slice(offset, (int)length), score);
             offset += (int)length;
         }
         return new Vocabulary { Pieces = pieces }.Validated(path);
@@ -67,14 +67,16 @@ public static class TokenizerBin
     private static ReadOnlyMemory<byte> StoredText(int id, ReadOnlyMemory<byte> text) =>
         IsMark(id) ? (byte[])[(byte)'\n', .. text.Span, (byte)'\n'] : text;
 
-    private static Piece MakePiece(int id, ReadOnlyMemory<byte> text, float score)
+    private static void AddPiece(PieceList pieces, ReadOnlySpan<byte> text, float score)
     {
-        if (IsMark(id) && text.Length >= 2 && text.Span[0] == (byte)'\n' && text.Span[^1] == (byte)'\n')
+        var id = pieces.Count;
+        if (IsMark(id) && text.Length >= 2 && text[0] == (byte)'\n' && text[^1] == (byte)'\n')
             text = text[1..^1];
         var type = id == Vocabulary.Unk ? PieceType.Unknown
             : IsMark(id) ? PieceType.Control
-            : Tokenizer.TryParseByte(text.Span, out _) ? PieceType.Byte
+            : Tokenizer.TryParseByte(text, out _) ? PieceType.Byte
             : PieceType.Normal;
-        return new Piece(text, score, type);
+        text.CopyTo(pieces.Room);
+        pieces.Add(text.Length, score, type);
     }
 }

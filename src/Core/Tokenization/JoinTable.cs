@@ -10,11 +10,11 @@ internal sealed class JoinTable
     private readonly ulong[] _joins = new ulong[256 * 256 / 64];
 
     /// <summary>Notes every two neighbours in every piece.</summary>
-    public JoinTable(IReadOnlyList<Piece> pieces)
+    public JoinTable(PieceList pieces)
     {
         for (var id = 0; id < pieces.Count; id++)
         {
-            var text = pieces[id].Text.Span;
+            var text = pieces.Text(id);
             for (var i = 1; i < text.Length; i++)
             {
                 var pair = (text[i - 1] << 8) | text[i];

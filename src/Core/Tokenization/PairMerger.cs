@@ -25,6 +25,7 @@ internal sealed class PairMerger(PieceTable table)
         public int Id; // None for a character that is no piece
         public int Length; // in bytes; 0 where no symbol starts
         public int Previous; // where the symbol before starts; -1 for the first
+        public int Union; // the id of what it makes with the next symbol, if that is a piece
     }
 
     /// <summary>Encodes a stretch of text.</summary>
@@ -76,14 +77,14 @@ internal sealed class PairMerger(PieceTable table)
         for (var at = 0; at < ranks.Length; at++)
             ranks[at] = Union.NoRank; // Span.Fill would be compiled first: a millisecond before the first prompt
         for (var left = 0; left < text.Length; left += _symbols[left].Length)
-            ranks[left] = UnionAt(text, left).Rank;
+            ranks[left] = FindUnion(text, left);
         while (IndexOfLeast(ranks, text.Length) is var left && ranks[left] != Union.NoRank)
         {
             ranks[left + _symbols[left].Length] = Union.NoRank;
             Merge(text, left);
-            ranks[left] = UnionAt(text, left).Rank;
+            ranks[left] = FindUnion(text, left);
             if (_symbols[left].Previous is >= 0 and var previous)
-                ranks[previous] = UnionAt(text, previous).Rank;
+                ranks[previous] = FindUnion(text, previous);
         }
     }
 
@@ -124,32 +125,33 @@ internal sealed class PairMerger(PieceTable table)
 
     private void AddToHeap(PriorityQueue<int, ulong> heap, ReadOnlySpan<byte> text, int left)
     {
-        var union = UnionAt(text, left);
-        if (union.Id == PieceTable.None)
+        var rank = FindUnion(text, left);
+        if (rank == Union.NoRank)
             return;
         var length = _symbols[left].Length + _symbols[left + _symbols[left].Length].Length;
-        heap.Enqueue(length, ((ulong)union.Rank << 32) | (uint)left);
+        heap.Enqueue(length, ((ulong)rank << 32) | (uint)left);
     }
 
-    // What a symbol and the one after it make.
+    // Notes what a symbol and the one after it make, and returns its rank.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Union UnionAt(ReadOnlySpan<byte> text, int left)
+    private uint FindUnion(ReadOnlySpan<byte> text, int left)
     {
-        var symbol = _symbols[left];
+        ref var symbol = ref _symbols[left];
         var right = left + symbol.Length;
         if (right >= text.Length)
-            return Union.None;
+            return Union.NoRank;
         var next = _symbols[right];
-        return _unions.Find(symbol.Id, next.Id, text.Slice(left, symbol.Length + next.Length));
+        var union = _unions.Find(symbol.Id, next.Id, text.Slice(left, symbol.Length + next.Length));
+        symbol.Union = union.Id;
+        return union.Rank;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Merge(ReadOnlySpan<byte> text, int left)
     {
-        var id = UnionAt(text, left).Id;
         ref var symbol = ref _symbols[left];
         ref var right = ref _symbols[left + symbol.Length];
-        symbol.Id = id;
+        symbol.Id = symbol.Union;
         symbol.Length += right.Length;
         right.Length = 0;
         if (left + symbol.Length < text.Length)

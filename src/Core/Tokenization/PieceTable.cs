@@ -5,39 +5,29 @@ using System.Text;
 
 namespace LlamaFullstack.Core.Tokenization;
 
-/// <summary>Finds the id and the score of a piece by its bytes. Open addressing over flat arrays: no object for each piece, built in one pass.</summary>
+/// <summary>Finds the id and the score of a piece by its bytes: open addressing over a flat array, filled in one pass.</summary>
 internal sealed class PieceTable
 {
     /// <summary>What <see cref="Find(ReadOnlySpan{byte})"/> gives for a text that is no piece.</summary>
     public const int None = -1;
 
-    private readonly byte[] _text; // of all pieces, one after the other
-    private readonly int[] _start; // by id: where its text begins; one more for the end
-    private readonly uint[] _ranks;
+    private readonly PieceList _pieces;
     private readonly int[] _slots; // id + 1; 0 is empty
     private readonly int _mask;
     private readonly int[] _ascii = new int[128];
     private readonly int _longestPiece;
+    private UnionFilter? _filter;
 
     /// <summary>Indexes the pieces that may stand for text: not the marks, not the bytes. The first of two equal pieces wins.</summary>
-    public PieceTable(IReadOnlyList<Piece> pieces)
+    public PieceTable(PieceList pieces)
     {
-        var length = 0;
-        for (var id = 0; id < pieces.Count; id++)
-            length += pieces[id].Text.Length;
-        _text = new byte[length];
-        _start = new int[pieces.Count + 1];
-        _ranks = new uint[pieces.Count];
+        _pieces = pieces;
         _slots = new int[System.Numerics.BitOperations.RoundUpToPowerOf2(((uint)pieces.Count * 2) + 1)];
         _mask = _slots.Length - 1;
         for (var id = 0; id < pieces.Count; id++)
         {
-            var piece = pieces[id];
-            var text = piece.Text.Span;
-            text.CopyTo(_text.AsSpan(_start[id]));
-            _start[id + 1] = _start[id] + text.Length;
-            _ranks[id] = RankOf(piece.Score);
-            if (piece.Type is not (PieceType.Normal or PieceType.UserDefined) || text.IsEmpty)
+            var text = pieces.Text(id);
+            if (pieces.Type(id) is not (PieceType.Normal or PieceType.UserDefined) || text.IsEmpty)
                 continue;
             var slot = FindSlot(text);
             if (_slots[slot] == 0)
@@ -47,6 +37,12 @@ internal sealed class PieceTable
         for (var character = 0; character < _ascii.Length; character++)
             _ascii[character] = Find([(byte)character]);
     }
+
+    /// <summary>All pieces, the marks and the bytes included.</summary>
+    public PieceList Pieces => _pieces;
+
+    /// <summary>What finds most unions that are none; built when it is first asked for, by some thread.</summary>
+    public UnionFilter Filter => LazyInitializer.EnsureInitialized(ref _filter, () => new UnionFilter(this));
 
     /// <summary>The id of a piece, or <see cref="None"/>.</summary>
     public int Find(ReadOnlySpan<byte> text) => text.Length > _longestPiece ? None : _slots[FindSlot(text)] - 1;
@@ -64,7 +60,7 @@ internal sealed class PieceTable
     }
 
     /// <summary>The place of a piece in the order of merges: the better its score, the smaller the number; equal scores give equal numbers.</summary>
-    public uint Rank(int id) => _ranks[id];
+    public uint Rank(int id) => RankOf(_pieces.Score(id));
 
     // The bits of a float, so that they sort downwards. Adding 0 makes one number of 0 and -0, which are equal scores.
     private static uint RankOf(float score)
@@ -76,12 +72,10 @@ internal sealed class PieceTable
     private int FindSlot(ReadOnlySpan<byte> text)
     {
         var slot = (int)Hash(text) & _mask;
-        while (_slots[slot] != 0 && !Text(_slots[slot] - 1).SequenceEqual(text))
+        while (_slots[slot] != 0 && !_pieces.Text(_slots[slot] - 1).SequenceEqual(text))
             slot = (slot + 1) & _mask;
         return slot;
     }
-
-    private ReadOnlySpan<byte> Text(int id) => _text.AsSpan(_start[id], _start[id + 1] - _start[id]);
 
     // Eight bytes at a time, the last eight overlapping; a folded 128-bit product spreads them over the low bits that choose the slot.
     private static ulong Hash(ReadOnlySpan<byte> text)

@@ -26,8 +26,8 @@ public sealed class Tokenizer
     public Tokenizer(Vocabulary vocabulary)
     {
         Vocabulary = vocabulary.Validated("vocabulary");
-        _table = new PieceTable(vocabulary.Pieces);
-        _joins = new JoinTable(vocabulary.Pieces);
+        _table = new PieceTable(vocabulary.List);
+        _joins = new JoinTable(vocabulary.List);
     }
 
     /// <summary>The pieces and the rules of this tokenizer.</summary>
@@ -87,11 +87,11 @@ public sealed class Tokenizer
     {
         if ((uint)token >= (uint)VocabSize)
             throw new ArgumentOutOfRangeException(nameof(token), $"token {token} is not in a vocabulary of {VocabSize}.");
-        var piece = Vocabulary.Pieces[token];
-        if (piece.Type == PieceType.Control)
+        var type = Vocabulary.List.Type(token);
+        if (type == PieceType.Control)
             return default;
-        var text = piece.Text.Span;
-        if (piece.Type == PieceType.Byte && TryParseByte(text, out var value))
+        var text = Vocabulary.List.Text(token);
+        if (type == PieceType.Byte && TryParseByte(text, out var value))
             return Bytes.AsSpan(value, 1);
         var dropsPrefix = previous == Vocabulary.Bos && Vocabulary.AddDummyPrefix;
         return dropsPrefix && text.Length > 0 && text[0] == (byte)' ' ? text[1..] : text;

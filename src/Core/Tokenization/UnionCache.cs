@@ -4,14 +4,21 @@ namespace LlamaFullstack.Core.Tokenization;
 
 /// <summary>Which piece two pieces make side by side: an answer is looked up by its bytes once, and then remembered.</summary>
 /// <remarks>
-/// Direct-mapped: the newest stays. All unions of Llama 2's vocabulary would take 8 ms to find beforehand; a text asks for few of them.
+/// Direct-mapped: the newest stays. All unions of Llama 2's vocabulary would take 8 ms to find beforehand, and a usual text asks for few of them;
+/// one that asks for many gets a <see cref="UnionFilter"/>, which finds them all.
 /// Not for use by two threads at once.
 /// </remarks>
 internal sealed class UnionCache(PieceTable table)
 {
-    private const int SlotBits = 14; // 16 bytes each: a quarter of a megabyte, for the second cache
+    // 16 bytes each: 8 KB for a prompt, whose first touch of a page costs more than its answer; then up to a quarter of a megabyte, for the second cache.
+    private const int FirstBits = 9;
+    private const int LastBits = 14;
+    private const int ManyLookUps = 1 << 16; // far more than a prompt has
 
-    private readonly Entry[] _entries = new Entry[1 << SlotBits];
+    private Entry[] _entries = new Entry[1 << FirstBits];
+    private int _shift = 64 - FirstBits;
+    private UnionFilter _filter = UnionFilter.Open;
+    private int _lookUps;
 
     private struct Entry
     {
@@ -19,7 +26,7 @@ internal sealed class UnionCache(PieceTable table)
         public Union Union;
     }
 
-    /// <summary>The union of two neighbours.</summary>
+    /// <summary>The union of two neighbours; where its rank says that they make none, its id means nothing.</summary>
     /// <param name="left">The left one's id, or <see cref="PieceTable.None"/> for a character that is no piece.</param>
     /// <param name="right">The right one's.</param>
     /// <param name="text">The text of both.</param>
@@ -28,18 +35,48 @@ internal sealed class UnionCache(PieceTable table)
     {
         if ((left | right) < 0)
             return LookUp(text);
-        var key = ((ulong)(uint)left << 32) | (uint)right;
-        ref var entry = ref _entries[key * 0x9E3779B97F4A7C15 >> (64 - SlotBits)];
-        if (entry.Key != key)
-            entry = new Entry { Key = key, Union = LookUp(text) };
-        return entry.Union;
+        var key = Key(left, right);
+        var hash = Hash(key);
+        ref var entry = ref _entries[hash >> _shift];
+        // Whether two pieces make a third cannot be foreseen, so no branch hangs on it, but on whether the answer is new.
+        var isKnown = entry.Key == key;
+        if (!isKnown & _filter.MayBe(hash))
+            return Learn(key, text);
+        return new Union(entry.Union.Id, entry.Union.Rank | ((isKnown ? 1u : 0u) - 1));
     }
 
+    /// <summary>Two ids as one number.</summary>
+    public static ulong Key(int left, int right) => ((ulong)(uint)left << 32) | (uint)right;
+
+    /// <summary>A key whose high bits are mixed of all of it.</summary>
+    public static ulong Hash(ulong key) => key * 0x9E3779B97F4A7C15;
+
     [MethodImpl(MethodImplOptions.NoInlining)]
+    private Union Learn(ulong key, ReadOnlySpan<byte> text)
+    {
+        if (++_lookUps == ManyLookUps)
+            _filter = table.Filter;
+        if (_lookUps > _entries.Length && _shift > 64 - LastBits)
+            Grow();
+        var union = LookUp(text);
+        _entries[Hash(key) >> _shift] = new Entry { Key = key, Union = union };
+        return union;
+    }
+
     private Union LookUp(ReadOnlySpan<byte> text)
     {
         var id = table.Find(text);
         return id == PieceTable.None ? Union.None : new Union(id, table.Rank(id));
+    }
+
+    private void Grow()
+    {
+        var old = _entries;
+        _entries = new Entry[2 * old.Length];
+        _shift--;
+        foreach (var entry in old)
+            if (entry.Key != 0)
+                _entries[Hash(entry.Key) >> _shift] = entry;
     }
 }
 

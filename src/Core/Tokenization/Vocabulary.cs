@@ -56,7 +56,14 @@ public sealed record Vocabulary
     public const int FirstText = FirstByte + 256;
 
     /// <summary>Pieces; the index is the id.</summary>
-    public required IReadOnlyList<Piece> Pieces { get; init; }
+    public required IReadOnlyList<Piece> Pieces
+    {
+        get => List;
+        init => List = value as PieceList ?? PieceList.Of(value);
+    }
+
+    /// <summary>The same pieces, for who looks at all of them.</summary>
+    internal PieceList List { get; private init; } = null!; // set with the pieces, which are required
 
     /// <summary>Whether text is given one space in front, so that its first word is encoded like any other.</summary>
     public bool AddDummyPrefix { get; init; } = true;
@@ -65,7 +72,7 @@ public sealed record Vocabulary
     public bool RemoveExtraWhitespaces { get; init; }
 
     /// <summary>Number of pieces.</summary>
-    public int Count => Pieces.Count;
+    public int Count => List.Count;
 
     /// <summary>Throws unless the vocabulary has the bytes where every Llama 2 vocabulary has them, so that any text can be encoded.</summary>
     /// <param name="where">The file that it came from; begins the message.</param>
@@ -75,7 +82,7 @@ public sealed record Vocabulary
         for (var value = 0; value < 256; value++)
         {
             var id = FirstByte + value;
-            if (id >= Count || !Tokenizer.TryParseByte(Pieces[id].Text.Span, out var found) || found != value)
+            if (id >= Count || !Tokenizer.TryParseByte(List.Text(id), out var found) || found != value)
                 throw new InvalidDataException(
                     $"{where}: not a Llama tokenizer: token {id} must be the byte <0x{value:X2}>{(id < Count ? $", not {PlainText.Quote($"{Pieces[id]}")}" : $", but there are only {Count} tokens")}.");
         }

@@ -16,10 +16,14 @@ internal sealed class WordCache
     /// <summary>Ids that <see cref="TryGet"/> writes at once; those after the stretch's own mean nothing.</summary>
     public const int IdsWritten = 8;
 
-    private const int SlotBits = 15;
+    // 48 bytes each: 24 KB for a prompt, whose first touch of a page costs more than its word, and in the end one and a half megabytes.
+    private const int FirstBits = 9;
+    private const int LastBits = 15;
     private const int MaxIds = 7;
 
-    private readonly Entry[] _entries = new Entry[1 << SlotBits];
+    private Entry[] _entries = new Entry[1 << FirstBits];
+    private int _shift = 64 - FirstBits;
+    private int _added;
 
     private struct Entry
     {
@@ -59,20 +63,33 @@ internal sealed class WordCache
     }
 
     /// <summary>Keeps the ids of a stretch, unless they are too many.</summary>
-    public void Add(Vector128<byte> key, ReadOnlySpan<int> ids)
+    /// <remarks>The key comes by reference: code compiled ahead of time takes no vector by value, and would be compiled at each start.</remarks>
+    public void Add(in Vector128<byte> key, ReadOnlySpan<int> ids)
     {
         if (ids.Length > MaxIds)
             return;
+        if (++_added > _entries.Length / 2 && _shift > 64 - LastBits)
+            Grow();
         ref var entry = ref _entries[Slot(key)];
         entry.Key = key;
         entry.Count = ids.Length;
         ids.CopyTo(entry.Ids);
     }
 
+    private void Grow()
+    {
+        var old = _entries;
+        _entries = new Entry[2 * old.Length];
+        _shift--;
+        foreach (var entry in old)
+            if (entry.Count != 0)
+                _entries[Slot(entry.Key)] = entry;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int Slot(Vector128<byte> key)
+    private int Slot(Vector128<byte> key)
     {
         var mixed = (key.AsUInt64().GetElement(0) * 0x9E3779B97F4A7C15) ^ (key.AsUInt64().GetElement(1) * 0xC2B2AE3D27D4EB4F);
-        return (int)((mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9 >> (64 - SlotBits));
+        return (int)((mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9 >> _shift);
     }
 }

@@ -81,6 +81,40 @@ internal static unsafe class MatrixProduct
         }
     }
 
+    /// <summary>C = A · B, or C += A · B, where B and C are two registers wide and lie row after row.</summary>
+    /// <param name="rows">Of A and C.</param>
+    /// <param name="inner">Columns of A, rows of B.</param>
+    /// <param name="a">As in <see cref="Compute"/>.</param>
+    /// <param name="aRow">Step between A's rows.</param>
+    /// <param name="aColumn">Step between A's columns.</param>
+    /// <param name="b">(inner, two registers).</param>
+    /// <param name="c">(rows, two registers).</param>
+    /// <param name="accumulate">Whether to add to C.</param>
+    /// <param name="count">How many B there are for the same A, so that it is read once.</param>
+    /// <param name="bStep">From one to the next.</param>
+    /// <param name="cStep">The same of C.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Narrow<T>(int rows, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, bool accumulate, int count = 1, nint bStep = 0, nint cStep = 0)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var width = 2 * Vector512<T>.Count;
+        for (var i = 0; i < rows; i += Rows)
+        {
+            if (i + Rows > rows && !accumulate && rows >= Rows)
+                i = rows - Rows; // some rows once more: cheaper than one by one
+            if (i + Rows <= rows)
+            {
+                for (var n = 0; n < count; n++)
+                    EightRows<T, Two>(inner, a + i * aRow, aRow, aColumn, b + n * bStep, c + n * cStep + i * width, width, accumulate);
+                continue;
+            }
+            for (var row = i; row < rows; row++)
+                for (var n = 0; n < count; n++)
+                    for (var j = 0; j < width; j += width / 2)
+                        OneRow(inner, a + row * aRow, aColumn, b + n * bStep + j, width, c + n * cStep + row * width + j, accumulate);
+        }
+    }
+
     /// <summary>Memory of this thread's, which it keeps: a panel of B, and of A as many rows as there are in a call.</summary>
     private static void* Memory(nuint length)
     {

@@ -20,6 +20,9 @@ public sealed class Transformer : nn.Module, ITensorSource
     /// <summary>Standard deviation of the initial weights.</summary>
     internal const double InitStd = 0.02;
 
+    // Where the weights of larger models are read from, torch's products are faster: 7 M is slower in tiles, 3.5 M as fast, 1.7 M faster (docs/LOG.md).
+    private const long MostTiledParameters = 1 << 22;
+
     private readonly double _dropout;
     private readonly ModelPlacement _placement;
     private readonly Rope _rope;
@@ -33,6 +36,7 @@ public sealed class Transformer : nn.Module, ITensorSource
     private readonly Linear? _output;
     private readonly Dictionary<string, Parameter> _byName;
     private readonly Func<Tensor, Tensor, Tensor>? _fusedLoss; // where our own kernels serve
+    private Action? _freeBuffers;
 
     /// <summary>Makes a model with random weights, drawn from torch's generator.</summary>
     /// <param name="config">The model's shape.</param>
@@ -54,8 +58,10 @@ public sealed class Transformer : nn.Module, ITensorSource
         _output = sharedClassifier ? null : new Linear(config.Dim, config.VocabSize, InitStd, placement);
         RegisterComponents();
         _byName = named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter);
-        if (Lanes.AreFast && TorchOperators.IsAvailable && placement.Device.type == DeviceType.CPU)
-            _fusedLoss = placement.Weights == ScalarType.Float64 ? Fused<double>() : Fused<float>();
+        if (!Lanes.AreFast || !TorchOperators.IsAvailable || placement.Device.type != DeviceType.CPU)
+            return;
+        var tiled = placement.Products == placement.Weights && config.ParameterCount <= MostTiledParameters;
+        _fusedLoss = placement.Weights == ScalarType.Float64 ? Fused<double>(tiled) : Fused<float>(tiled);
     }
 
     /// <summary>The model's shape.</summary>
@@ -162,7 +168,10 @@ public sealed class Transformer : nn.Module, ITensorSource
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
             _rope.Dispose();
+            _freeBuffers?.Invoke();
+        }
         base.Dispose(disposing);
     }
 
@@ -170,10 +179,18 @@ public sealed class Transformer : nn.Module, ITensorSource
 
     private Parameter Classifier => _byName[ClassifierName];
 
-    private Func<Tensor, Tensor, Tensor> Fused<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    /// <summary>The loss with our own kernels.</summary>
+    /// <param name="tiled">All of it, tile by tile; or with torch's products, which are faster where weights outgrow the cache, and have other precisions.</param>
+    internal Func<Tensor, Tensor, Tensor> Fused<T>(bool tiled) where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
-        return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+        if (!tiled)
+        {
+            var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
+            return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+        }
+        var passes = new TiledTransformer<T>(Config, _rope, _byName, ClassifierName);
+        _freeBuffers = passes.Dispose;
+        return (tokens, targets) => passes.Loss(tokens, targets, BackwardReached);
     }
 
     /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>

@@ -13,15 +13,50 @@ public sealed class FusedTransformerTests
 
     [Theory]
     [MemberData(nameof(Shapes))]
-    public void Loss_Float64_HasTheLossAndGradientsOfAutograd(int dim, int heads, int keyHeads, int time) =>
-        Compare(dim, heads, keyHeads, time, ScalarType.Float64, bound: 1e-12); // sums of some hundred values near 1: n · ε, with a reserve of 50
+    public void Loss_Float64_HasTheLossAndGradientsOfAutograd(int dim, int heads, int keyHeads, int time)
+    {
+        foreach (var tiled in (bool[])[true, false])
+            Compare(dim, heads, keyHeads, time, ScalarType.Float64, model => model.Fused<double>(tiled), bound: 1e-12); // sums of some hundred values near 1: n · ε, with a reserve of 50
+    }
 
     [Theory]
     [MemberData(nameof(Shapes))]
-    public void Loss_Float32_HasTheLossAndGradientsOfAutograd(int dim, int heads, int keyHeads, int time) =>
-        Compare(dim, heads, keyHeads, time, ScalarType.Float32, bound: 5e-4); // the same sums in float32
+    public void Loss_Float32_HasTheLossAndGradientsOfAutograd(int dim, int heads, int keyHeads, int time)
+    {
+        foreach (var tiled in (bool[])[true, false])
+            Compare(dim, heads, keyHeads, time, ScalarType.Float32, model => model.Fused<float>(tiled), bound: 5e-4); // the same sums in float32
+    }
 
-    private static void Compare(int dim, int heads, int keyHeads, int time, ScalarType type, double bound)
+    [Fact]
+    public void Loss_TwoBeforeTheirGradients_KeepsWhatBothNeed()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Transformer(Tiny.Config, ModelPlacement.Cpu);
+        Tensor[] tokens = [randint(0, Tiny.Config.VocabSize, [2, 12], dtype: ScalarType.Int64), randint(0, Tiny.Config.VocabSize, [2, 12], dtype: ScalarType.Int64)];
+        List<Tensor> Gradients(Action backward)
+        {
+            backward();
+            var gradients = model.Parameters.Values.Select(parameter => parameter.grad!.clone()).ToList();
+            foreach (var parameter in model.Parameters.Values)
+                parameter.grad = null;
+            return gradients;
+        }
+
+        var together = Gradients(() =>
+        {
+            Tensor[] losses = [.. tokens.Select(batch => model.Loss(batch, batch))];
+            foreach (var loss in losses)
+                loss.backward();
+        });
+        var inTurns = Gradients(() =>
+        {
+            foreach (var batch in tokens)
+                model.Loss(batch, batch).backward();
+        });
+        Assert.All(together.Zip(inTurns), pair => Assert.True(pair.First.equal(pair.Second).all().item<bool>()));
+    }
+
+    private static void Compare(int dim, int heads, int keyHeads, int time, ScalarType type, Func<Transformer, Func<Tensor, Tensor, Tensor>> passes, double bound)
     {
         Assert.SkipUnless(Lanes.AreFast, "the kernels need registers of 512 bits");
         using var scope = NewDisposeScope();
@@ -33,6 +68,7 @@ public sealed class FusedTransformerTests
             foreach (var parameter in model.Parameters.Values)
                 nn.init.normal_(parameter, parameter.dim() == 1 ? 1 : 0, 0.3);
         }
+        var fused = passes(model);
         var tokens = randint(0, config.VocabSize, [3, time], dtype: ScalarType.Int64);
         var targets = randint(-1, config.VocabSize, [3, time], dtype: ScalarType.Int64);
 
@@ -43,7 +79,7 @@ public sealed class FusedTransformerTests
             parameter.grad = null;
         for (var micro = 0; micro < 2; micro++) // the gradients of two micro-batches add up
         {
-            var loss = model.Loss(tokens, targets);
+            var loss = fused(tokens, targets);
             Assert.Equal(plain.ToDouble(), loss.ToDouble(), bound);
             (loss / 4).backward();
         }
@@ -54,6 +90,6 @@ public sealed class FusedTransformerTests
             .Select(entry => $"{entry.Key} differs by {entry.Difference}")];
         Assert.Empty(wrong);
         using var noGrad = no_grad();
-        Assert.Equal(plain.ToDouble(), model.Loss(tokens, targets).ToDouble(), bound);
+        Assert.Equal(plain.ToDouble(), fused(tokens, targets).ToDouble(), bound);
     }
 }

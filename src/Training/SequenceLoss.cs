@@ -1,27 +1,12 @@
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace LlamaFullstack.Training;
 
-/// <summary>Opens what training or export has written as a model in torch.</summary>
-public static class SavedModel
+/// <summary>The loss of one sequence, as the engine's evaluation counts it.</summary>
+public static class SequenceLoss
 {
-    /// <summary>Loads a checkpoint (.safetensors) or a model .bin file of any version.</summary>
-    /// <exception cref="IOException">The file cannot be read.</exception>
-    /// <exception cref="InvalidDataException">The file is damaged or of another kind.</exception>
-    public static Transformer Load(string path, ModelPlacement placement)
-    {
-        if (Path.GetExtension(path) == ".bin")
-        {
-            using var model = ModelBinFile.Open(path);
-            return Transformer.Load(model, placement);
-        }
-        using var checkpoint = Checkpoint.Open(path);
-        return Transformer.Load(checkpoint, placement);
-    }
-
     /// <summary>How badly a model foretells a sequence: the sum of -log p over every token but the first.</summary>
     /// <param name="model">The model, in evaluation mode.</param>
     /// <param name="tokens">At most one more than the model's context.</param>
