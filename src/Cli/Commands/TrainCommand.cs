@@ -59,7 +59,9 @@ internal static class TrainCommand
         catch (OperationCanceledException)
         {
             ranks.Leave();
-            throw;
+            if (ranks.Size == 1)
+                throw;
+            ExitCode.Say("stopped."); // with another exit code than 0 mpirun would take the job for failed, and kill who is still writing
         }
         ranks.Leave();
         return 0;

@@ -7,11 +7,10 @@ namespace LlamaFullstack.Training.Distributed;
 public static class LocalLaunch
 {
     // What Open MPI would otherwise refuse or decide badly for one machine: more ranks than cores, being root in a container, ranks tied to
-    // one core each, a second between asking those to stop that are left of a dead one and killing them, and to treat a rank that stopped
-    // in good order with 130 as a dead one. Others do not know these.
+    // one core each, and a second between asking those to stop that are left of a dead one and killing them. Others do not know these.
     private static readonly (string, string)[] Settings = [
         ("OMPI_MCA_rmaps_base_oversubscribe", "1"), ("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-        ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "5"), ("OMPI_MCA_orte_abort_on_non_zero_status", "0")];
+        ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "5")];
 
     // This program; where it was started as dotnet llamafs.dll, with the file that dotnet runs.
     private static string[] Program => Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
@@ -31,7 +30,7 @@ public static class LocalLaunch
         try
         {
             var exitCode = OperatingSystem.IsWindows() ? RunOnWindows(command) : RunDetached(command, stopSignal, cancellation);
-            cancellation.ThrowIfCancellationRequested(); // mpirun's own code does not tell it
+            cancellation.ThrowIfCancellationRequested(); // ranks that stop in good order end with 0
             return exitCode;
         }
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
