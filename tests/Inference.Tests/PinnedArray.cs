@@ -5,7 +5,21 @@ namespace LlamaFullstack.Inference.Tests;
 /// <summary>An array that stays where it is, for kernels that take pointers.</summary>
 internal static class PinnedArray
 {
-    public static T[] Of<T>(int length) where T : unmanaged => GC.AllocateArray<T>(length, pinned: true);
+    // A pointer keeps no array alive, and a test may have nothing else of one: so the last arrays of each thread, more than a test has, are kept here.
+    private const int Remembered = 1024;
+
+    [ThreadStatic]
+    private static Queue<Array>? s_last;
+
+    public static T[] Of<T>(int length) where T : unmanaged
+    {
+        var array = GC.AllocateArray<T>(length, pinned: true);
+        var last = s_last ??= new Queue<Array>(Remembered);
+        if (last.Count == Remembered)
+            last.Dequeue();
+        last.Enqueue(array);
+        return array;
+    }
 
     public static T[] Of<T>(int length, Func<int, T> value) where T : unmanaged
     {

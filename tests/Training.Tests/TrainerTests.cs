@@ -328,7 +328,7 @@ public sealed class TrainerTests
         using var folder = new TempFolder();
         using var trainer = new Trainer(TinyRun.Create(folder));
 
-        Assert.True(trainer.TimeUpdates(3) > TimeSpan.Zero);
+        Assert.True(trainer.TimeUpdates(3, TimeSpan.Zero) > TimeSpan.Zero);
         Assert.False(Directory.Exists(folder.File("out")));
     }
 

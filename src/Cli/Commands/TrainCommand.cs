@@ -14,7 +14,7 @@ internal static class TrainCommand
         var preset = Options.CreateWithoutDefault<string?>("--preset", $"Shape and settings of a known model: {string.Join(", ", TrainingOptions.Presets.Keys)}.");
         var config = Options.CreateWithoutDefault<string?>("--config", "JSON file of options, such as { \"dim\": 64 }. Overrides the preset; the command line overrides both.");
         var processes = Options.CreateWithoutDefault<int?>("--nproc_per_node", "Train in that many processes on this machine, started by mpirun.");
-        var dryRun = Options.Create("--dry_run", "Print parameters, memory, tokens of an update and the time of the run, measured on three updates; write nothing.", false);
+        var dryRun = Options.Create("--dry_run", "Print parameters, memory, tokens of an update and the time of the run, measured in some seconds of updates; write nothing.", false);
         var options = TrainingOptions.All.ToDictionary(option => option, AsOption);
         var command = new Command("train", "Train a model. Every option of llama2.c's train.py, under the same name and default.") { preset, config, processes, dryRun };
         foreach (var option in options.Values)
@@ -69,17 +69,18 @@ internal static class TrainCommand
 
     private static int DryRun(TrainingConfig config, CancellationToken cancellation)
     {
-        const int updates = 3;
+        const int updates = 3; // at least: small models make more in the time, of which the first ones are still being compiled
+        var time = TimeSpan.FromSeconds(3);
         TorchRuntime.Load();
         using var trainer = new Trainer(config);
-        var update = trainer.TimeUpdates(updates, cancellation);
+        var update = trainer.TimeUpdates(updates, time, cancellation);
         var parameters = config.Model.ParameterCount;
         var run = update * config.MaxIters;
         using var self = System.Diagnostics.Process.GetCurrentProcess();
         foreach (var line in (string[])[
             $"parameters:       {parameters:N0}",
             $"model and AdamW:  {parameters * 16 / 1e6:N1} MB (weights, gradients and two moments, 16 bytes a parameter)",
-            $"peak memory:      {self.PeakWorkingSet64 / 1e6:N0} MB in {updates} updates, this program included",
+            $"peak memory:      {self.PeakWorkingSet64 / 1e6:N0} MB, this program included",
             $"tokens an update: {config.TokensPerIteration:N0}",
             $"an update:        {update.TotalMilliseconds:N0} ms, {config.TokensPerIteration / update.TotalSeconds:N0} tokens a second",
             $"the run:          {config.MaxIters:N0} updates, {(long)run.TotalHours} h {run.Minutes} min {run.Seconds} s without evaluations"])

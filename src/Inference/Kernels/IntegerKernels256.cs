@@ -16,6 +16,9 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
 {
     private const int Bytes = 32;
 
+    // Rows and groups that NarrowRows256 takes at once.
+    private const int NarrowStep = 8;
+
     // MatVecInt4 takes two groups of this size from one register.
     private const int Int4Group = 32;
 
@@ -25,6 +28,11 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Quantize(float* x, Int8Vector q)
     {
+        if (q.GroupSize == 4 && q.Groups >= NarrowStep)
+        {
+            QuantizeFours(x, q);
+            return;
+        }
         if (q.GroupSize % Floats.Count != 0 || q.GroupSize > LargestGroup)
         {
             narrow.Quantize(x, q);
@@ -48,6 +56,29 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
                 sum += rounded;
             }
             q.Sums[group] = (int)Lanes256.Sum(sum);
+        }
+    }
+
+    /// <summary><see cref="Quantize"/> for at least eight groups of 4. The last eight may overlap those before, and then give the same numbers again.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void QuantizeFours(float* x, in Int8Vector q)
+    {
+        for (var group = 0; group < q.Groups; group += NarrowStep)
+        {
+            var at = Math.Min(group, q.Groups - NarrowStep);
+            var to = q.Values + 4 * at;
+            for (var pair = 0; pair < NarrowStep; pair += 2)
+            {
+                var from = x + 4 * (at + pair);
+                var max = Vector256.Abs(Vector256.Load(from));
+                max = Vector256.Max(max, Avx.Permute(max, 0b10_11_00_01));
+                max = Vector256.Max(max, Avx.Permute(max, 0b01_00_11_10));
+                var scales = max / Int8Groups.MaxMagnitude;
+                q.Scales[at + pair] = scales[0];
+                q.Scales[at + pair + 1] = scales[4];
+                Lanes256.StoreInt8(Rounded(from, scales), to + 4 * pair);
+            }
+            TProducts.MultiplyAddCodes(Ints.Zero, Vector256<byte>.One, Vector256.Load(to)).Store(q.Sums + at);
         }
     }
 
@@ -99,6 +130,22 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
 
     public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
     {
+        if (IsNarrow(x) && rows >= NarrowStep)
+        {
+            switch (x.GroupSize)
+            {
+                case 4:
+                    NarrowRows256<TProducts, GroupsOf4>.MatVecInt8(w, wScales, x, output, rows);
+                    break;
+                case 8:
+                    NarrowRows256<TProducts, GroupsOf8>.MatVecInt8(w, wScales, x, output, rows);
+                    break;
+                default:
+                    NarrowRows256<TProducts, GroupsOf16>.MatVecInt8(w, wScales, x, output, rows);
+                    break;
+            }
+            return;
+        }
         if (x.GroupSize % Bytes != 0)
         {
             narrow.MatVecInt8(w, wScales, x, output, rows);
@@ -123,6 +170,22 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
     {
+        if (IsNarrow(x))
+        {
+            switch (x.GroupSize)
+            {
+                case 4:
+                    NarrowRows256<TProducts, GroupsOf4>.MatVecInt4(w, wScales, x, output, rows);
+                    break;
+                case 8:
+                    NarrowRows256<TProducts, GroupsOf8>.MatVecInt4(w, wScales, x, output, rows);
+                    break;
+                default:
+                    NarrowRows256<TProducts, GroupsOf16>.MatVecInt4(w, wScales, x, output, rows);
+                    break;
+            }
+            return;
+        }
         if (x.GroupSize != Int4Group)
         {
             narrow.MatVecInt4(w, wScales, x, output, rows);
@@ -148,7 +211,20 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
         TileProducts256<CodeProducts<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
 
-    public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize) => narrow.UnpackInt4(codes, to, n, groupSize);
+    public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize)
+    {
+        var done = groupSize switch
+        {
+            4 => NarrowRows256<TProducts, GroupsOf4>.UnpackInt4(codes, to, n),
+            8 => NarrowRows256<TProducts, GroupsOf8>.UnpackInt4(codes, to, n),
+            16 => NarrowRows256<TProducts, GroupsOf16>.UnpackInt4(codes, to, n),
+            _ => 0,
+        };
+        narrow.UnpackInt4(codes + done / 2, to + done, n - done, groupSize);
+    }
+
+    /// <summary>Whether groups are for <see cref="NarrowRows256{TProducts, TSize}"/>.</summary>
+    private static bool IsNarrow(in Int8Vector x) => x.GroupSize is 4 or 8 or 16 && x.Groups >= NarrowStep;
 
     // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

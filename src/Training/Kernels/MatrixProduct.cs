@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace LlamaFullstack.Training.Kernels;
@@ -22,9 +21,7 @@ internal static unsafe class MatrixProduct
     private const int MaxDepth = 192;
 
     [ThreadStatic]
-    private static void* _memory;
-    [ThreadStatic]
-    private static nuint _memoryLength;
+    private static ThreadMemory? _memory; // a panel of B, and of A as many rows as there are in a call
 
     /// <summary>C = A · B, or C += A · B.</summary>
     /// <param name="rows">Of A and C.</param>
@@ -45,7 +42,7 @@ internal static unsafe class MatrixProduct
         var depths = (inner + MaxDepth - 1) / MaxDepth;
         var evenDepth = (inner + depths - 1) / depths; // a short rest would load and store C for little work
         var packsA = aRow == 1 && aColumn != Rows && rows >= Rows;
-        var panel = (T*)Memory((nuint)(evenDepth * Registers * lanes + Rows * Registers * lanes + (packsA ? rows * evenDepth : 0)) * (nuint)sizeof(T));
+        var panel = (_memory ??= new()).Take<T>(evenDepth * Registers * lanes + Rows * Registers * lanes + (packsA ? rows * evenDepth : 0));
         T* edge = panel + evenDepth * Registers * lanes, packedA = edge + Rows * Registers * lanes;
         for (var k = 0; k < inner; k += evenDepth)
         {
@@ -105,7 +102,7 @@ internal static unsafe class MatrixProduct
             if (i + Rows <= rows)
             {
                 for (var n = 0; n < count; n++)
-                    EightRows<T, Two>(inner, a + i * aRow, aRow, aColumn, b + n * bStep, c + n * cStep + i * width, width, accumulate);
+                    EightRows<T, Two>(inner, a + i * aRow, aRow, aColumn, b + n * bStep, width, c + n * cStep + i * width, width, accumulate);
                 continue;
             }
             for (var row = i; row < rows; row++)
@@ -115,16 +112,54 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    /// <summary>Memory of this thread's, which it keeps: a panel of B, and of A as many rows as there are in a call.</summary>
-    private static void* Memory(nuint length)
+    /// <summary>C = Σ A · B or C += Σ A · B over many A and B, whose inner side is two registers long, and which lie as tiles of tokens do.</summary>
+    /// <param name="row">The first row of C to compute.</param>
+    /// <param name="end">The last one and 1.</param>
+    /// <param name="width">Columns of B and C.</param>
+    /// <param name="tiles">How many A and B there are.</param>
+    /// <param name="a">(rows, two registers), each; eight rows or more, whatever part of C is asked for.</param>
+    /// <param name="aStep">From one A to the next.</param>
+    /// <param name="b">(two registers, width), each.</param>
+    /// <param name="bRow">Step between B's rows; there are values, of no importance, up to whole registers.</param>
+    /// <param name="bStep">From one B to the next.</param>
+    /// <param name="c">(rows, width).</param>
+    /// <param name="accumulate">Whether to add to C.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Sum<T>(int row, int end, int width, int tiles, T* a, nint aStep, T* b, nint bRow, nint bStep, T* c, bool accumulate)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        if (length > _memoryLength)
+        var lanes = Vector512<T>.Count;
+        var (inner, depth) = (2 * lanes, MaxDepth / (2 * lanes));
+        var edge = (_memory ??= new()).Take<T>(Rows * Registers * lanes);
+        for (var first = 0; first < tiles; first += depth)
         {
-            NativeMemory.AlignedFree(_memory);
-            _memory = NativeMemory.AlignedAlloc(length, 64);
-            _memoryLength = length;
+            var count = Math.Min(depth, tiles - first);
+            var adds = accumulate || first > 0;
+            for (int j = 0, registers; j < width; j += registers * lanes)
+            {
+                var left = (width - j + lanes - 1) / lanes;
+                registers = left == 4 ? 2 : Math.Min(Registers, left); // two and two: one alone is bound by loads
+                var columns = Math.Min(registers * lanes, width - j);
+                for (var i = row; i < end; i += Rows)
+                {
+                    var start = Math.Max(0, Math.Min(i, end - Rows)); // a short rest is computed with rows before it
+                    var whole = start == i && i + Rows <= end && columns == registers * lanes;
+                    T* target = whole ? c + (nint)i * width + j : edge, from = a + first * aStep + (nint)start * inner, right = b + first * bStep + j;
+                    var targetRow = whole ? width : registers * lanes;
+                    if (registers == 3)
+                        EightRows<T, Three>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
+                    else if (registers == 2)
+                        EightRows<T, Two>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
+                    else
+                        EightRows<T, One>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
+                    if (whole)
+                        continue;
+                    for (var r = i; r < Math.Min(end, start + Rows); r++)
+                        for (var k = 0; k < columns; k++)
+                            c[(nint)r * width + j + k] = edge[(r - start) * targetRow + k] + (adds ? c[(nint)r * width + j + k] : T.Zero);
+                }
+            }
         }
-        return _memory;
     }
 
     /// <summary>Eight neighbouring values of each column side by side: where A is transposed its columns lie far apart.</summary>
@@ -163,21 +198,21 @@ internal static unsafe class MatrixProduct
         }
         else if (width == 3 * lanes)
         {
-            EightRows<T, Three>(inner, a, aRow, aColumn, b, c, cRow, accumulate);
+            EightRows<T, Three>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
         }
         else if (width == 2 * lanes)
         {
-            EightRows<T, Two>(inner, a, aRow, aColumn, b, c, cRow, accumulate);
+            EightRows<T, Two>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
         }
         else
         {
-            EightRows<T, One>(inner, a, aRow, aColumn, b, c, cRow, accumulate);
+            EightRows<T, One>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
         }
     }
 
-    /// <summary>Eight rows of one to three registers. The number is a type, so that the compiler leaves out what is not there.</summary>
+    /// <summary>Eight rows of one to three registers, of one product or of the sum of several. The number of registers is a type, so that the compiler leaves out what is not there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void EightRows<T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, T* c, nint cRow, bool accumulate)
+    private static void EightRows<T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count = 1, nint aStep = 0, nint bStep = 0)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where TWidth : struct, IWidth
     {
@@ -223,64 +258,68 @@ internal static unsafe class MatrixProduct
                 c72 = Vector512.Load(c + 7 * cRow + 2 * lanes);
             }
         }
-        var aMiddle = a + 4 * aRow;
         var aThree = 3 * aRow;
-        for (var k = 0; k < inner; k++)
+        // From the last column of one A to the first of the next.
+        (aStep, bStep) = (aStep - inner * aColumn, bStep - inner * bRow);
+        for (; count > 0; count--, a += aStep, b += bStep)
         {
-            var b0 = Vector512.Load(b);
-            var b1 = TWidth.Registers > 1 ? Vector512.Load(b + lanes) : default;
-            var b2 = TWidth.Registers > 2 ? Vector512.Load(b + 2 * lanes) : default;
-            var value = Vector512.Create(a[0]);
-            c00 = Lanes.MultiplyAdd(value, b0, c00);
-            if (TWidth.Registers > 1)
-                c01 = Lanes.MultiplyAdd(value, b1, c01);
-            if (TWidth.Registers > 2)
-                c02 = Lanes.MultiplyAdd(value, b2, c02);
-            value = Vector512.Create(a[aRow]);
-            c10 = Lanes.MultiplyAdd(value, b0, c10);
-            if (TWidth.Registers > 1)
-                c11 = Lanes.MultiplyAdd(value, b1, c11);
-            if (TWidth.Registers > 2)
-                c12 = Lanes.MultiplyAdd(value, b2, c12);
-            value = Vector512.Create(a[2 * aRow]);
-            c20 = Lanes.MultiplyAdd(value, b0, c20);
-            if (TWidth.Registers > 1)
-                c21 = Lanes.MultiplyAdd(value, b1, c21);
-            if (TWidth.Registers > 2)
-                c22 = Lanes.MultiplyAdd(value, b2, c22);
-            value = Vector512.Create(a[aThree]);
-            c30 = Lanes.MultiplyAdd(value, b0, c30);
-            if (TWidth.Registers > 1)
-                c31 = Lanes.MultiplyAdd(value, b1, c31);
-            if (TWidth.Registers > 2)
-                c32 = Lanes.MultiplyAdd(value, b2, c32);
-            value = Vector512.Create(aMiddle[0]);
-            c40 = Lanes.MultiplyAdd(value, b0, c40);
-            if (TWidth.Registers > 1)
-                c41 = Lanes.MultiplyAdd(value, b1, c41);
-            if (TWidth.Registers > 2)
-                c42 = Lanes.MultiplyAdd(value, b2, c42);
-            value = Vector512.Create(aMiddle[aRow]);
-            c50 = Lanes.MultiplyAdd(value, b0, c50);
-            if (TWidth.Registers > 1)
-                c51 = Lanes.MultiplyAdd(value, b1, c51);
-            if (TWidth.Registers > 2)
-                c52 = Lanes.MultiplyAdd(value, b2, c52);
-            value = Vector512.Create(aMiddle[2 * aRow]);
-            c60 = Lanes.MultiplyAdd(value, b0, c60);
-            if (TWidth.Registers > 1)
-                c61 = Lanes.MultiplyAdd(value, b1, c61);
-            if (TWidth.Registers > 2)
-                c62 = Lanes.MultiplyAdd(value, b2, c62);
-            value = Vector512.Create(aMiddle[aThree]);
-            c70 = Lanes.MultiplyAdd(value, b0, c70);
-            if (TWidth.Registers > 1)
-                c71 = Lanes.MultiplyAdd(value, b1, c71);
-            if (TWidth.Registers > 2)
-                c72 = Lanes.MultiplyAdd(value, b2, c72);
-            a += aColumn;
-            aMiddle += aColumn;
-            b += TWidth.Registers * lanes;
+            for (var k = 0; k < inner; k++)
+            {
+                var aMiddle = a + 4 * aRow;
+                var b0 = Vector512.Load(b);
+                var b1 = TWidth.Registers > 1 ? Vector512.Load(b + lanes) : default;
+                var b2 = TWidth.Registers > 2 ? Vector512.Load(b + 2 * lanes) : default;
+                var value = Vector512.Create(a[0]);
+                c00 = Lanes.MultiplyAdd(value, b0, c00);
+                if (TWidth.Registers > 1)
+                    c01 = Lanes.MultiplyAdd(value, b1, c01);
+                if (TWidth.Registers > 2)
+                    c02 = Lanes.MultiplyAdd(value, b2, c02);
+                value = Vector512.Create(a[aRow]);
+                c10 = Lanes.MultiplyAdd(value, b0, c10);
+                if (TWidth.Registers > 1)
+                    c11 = Lanes.MultiplyAdd(value, b1, c11);
+                if (TWidth.Registers > 2)
+                    c12 = Lanes.MultiplyAdd(value, b2, c12);
+                value = Vector512.Create(a[2 * aRow]);
+                c20 = Lanes.MultiplyAdd(value, b0, c20);
+                if (TWidth.Registers > 1)
+                    c21 = Lanes.MultiplyAdd(value, b1, c21);
+                if (TWidth.Registers > 2)
+                    c22 = Lanes.MultiplyAdd(value, b2, c22);
+                value = Vector512.Create(a[aThree]);
+                c30 = Lanes.MultiplyAdd(value, b0, c30);
+                if (TWidth.Registers > 1)
+                    c31 = Lanes.MultiplyAdd(value, b1, c31);
+                if (TWidth.Registers > 2)
+                    c32 = Lanes.MultiplyAdd(value, b2, c32);
+                value = Vector512.Create(aMiddle[0]);
+                c40 = Lanes.MultiplyAdd(value, b0, c40);
+                if (TWidth.Registers > 1)
+                    c41 = Lanes.MultiplyAdd(value, b1, c41);
+                if (TWidth.Registers > 2)
+                    c42 = Lanes.MultiplyAdd(value, b2, c42);
+                value = Vector512.Create(aMiddle[aRow]);
+                c50 = Lanes.MultiplyAdd(value, b0, c50);
+                if (TWidth.Registers > 1)
+                    c51 = Lanes.MultiplyAdd(value, b1, c51);
+                if (TWidth.Registers > 2)
+                    c52 = Lanes.MultiplyAdd(value, b2, c52);
+                value = Vector512.Create(aMiddle[2 * aRow]);
+                c60 = Lanes.MultiplyAdd(value, b0, c60);
+                if (TWidth.Registers > 1)
+                    c61 = Lanes.MultiplyAdd(value, b1, c61);
+                if (TWidth.Registers > 2)
+                    c62 = Lanes.MultiplyAdd(value, b2, c62);
+                value = Vector512.Create(aMiddle[aThree]);
+                c70 = Lanes.MultiplyAdd(value, b0, c70);
+                if (TWidth.Registers > 1)
+                    c71 = Lanes.MultiplyAdd(value, b1, c71);
+                if (TWidth.Registers > 2)
+                    c72 = Lanes.MultiplyAdd(value, b2, c72);
+                a += aColumn;
+                b += bRow;
+            }
         }
         Vector512.Store(c00, c);
         Vector512.Store(c10, c + cRow);

@@ -17,6 +17,9 @@ internal static unsafe class TokenTile<T> where T : unmanaged, IBinaryFloatingPo
 
     private static int Lanes512 => Vector512<T>.Count;
 
+    /// <summary>Values from one token's features to the next's, where they lie token by token: an odd number of registers, so that tokens in turn fall into all sets of a cache.</summary>
+    public static int RowLength(int features) => ((features + Lanes512 - 1) / Lanes512 | 1) * Lanes512;
+
     /// <summary>y += x.</summary>
     public static void Add(int features, T* x, T* y)
     {

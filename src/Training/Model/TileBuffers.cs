@@ -42,7 +42,7 @@ internal sealed unsafe class TileBuffers<T>(LlamaConfig config, int tiles, int g
     /// <summary>What the backward pass of one layer after the other writes.</summary>
     public Backward Gradients => _gradients ??= new Backward(
         [New(config.Dim), New(config.Dim), New(config.Dim)], New(2 * config.HiddenDim), New(config.Dim), New(config.Dim + 2 * config.KvDim),
-        New(config.Dim), New(config.Dim), New(config.Dim), New(config.HiddenDim), Allocate((nint)tiles * config.Dim), Allocate((nint)tiles * config.Dim));
+        NewRows(config.Dim), NewRows(config.Dim), NewRows(config.Dim), NewRows(config.HiddenDim), Allocate((nint)tiles * config.Dim), Allocate((nint)tiles * config.Dim));
 
     public void Dispose()
     {
@@ -51,6 +51,14 @@ internal sealed unsafe class TileBuffers<T>(LlamaConfig config, int tiles, int g
     }
 
     private Tiles<T> New(int features) => New(features, tiles);
+
+    private Tiles<T> NewRows(int features)
+    {
+        var rows = New(TokenTile<T>.RowLength(features));
+        for (var tile = 0; tile < tiles; tile++)
+            new Span<T>(rows[tile], (int)rows.Step).Clear(); // what follows a row's features is read with them
+        return rows;
+    }
 
     private Tiles<T> New(int features, int count) => new(Allocate((nint)count * features * TokenTile<T>.Length), (nint)features * TokenTile<T>.Length);
 

@@ -44,16 +44,21 @@ internal sealed unsafe class TileWeight<T>(Parameter parameter) where T : unmana
     /// <param name="rows">How many at most.</param>
     /// <param name="tiles">Of the tokens.</param>
     /// <param name="by">The gradient by y.</param>
-    /// <param name="x">Token by token, (tiles, tile, columns).</param>
+    /// <param name="x">Token by token, (tiles, tile, columns), each in <see cref="TokenTile{T}.RowLength"/> values.</param>
     public void AddGradient(int row, int rows, int tiles, Tiles<T> by, Tiles<T> x) =>
         AddGradient(row, rows, tiles, by, x, _gradient, _accumulates);
 
     /// <summary>The same, to a sum that lies elsewhere.</summary>
     public void AddGradient(int row, int rows, int tiles, Tiles<T> by, Tiles<T> x, T* sum, bool accumulate)
     {
+        if (Rows >= MatrixProduct.Rows)
+        {
+            MatrixProduct.Sum(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], TokenTile<T>.RowLength(Columns), x.Step, sum, accumulate);
+            return;
+        }
         var tile = TokenTile<T>.Length;
         for (var i = 0; i < tiles; i++)
-            MatrixProduct.Compute(Math.Min(rows, Rows - row), tile, Columns, by.Feature(row)[i], tile, 1, x[i], Columns, sum + (nint)row * Columns, Columns, accumulate || i > 0);
+            MatrixProduct.Compute(Rows, tile, Columns, by[i], tile, 1, x[i], TokenTile<T>.RowLength(Columns), sum, Columns, accumulate || i > 0);
     }
 
     /// <summary>Adds parts of the gradient, or of some rows of it.</summary>

@@ -377,7 +377,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     private static void ForRows(int rows, Action<int, int> body) =>
         TorchThreads.For((rows + GradientRows - 1) / GradientRows, block => body(block * GradientRows, Math.Min(GradientRows, rows - block * GradientRows)));
 
-    private static void ToRows(int features, T* tile, T* rows) => Transposition.Compute(features, Tile, tile, Tile, rows, features);
+    private static void ToRows(int features, T* tile, T* rows) => Transposition.Compute(features, Tile, tile, Tile, rows, TokenTile<T>.RowLength(features));
 
     private static Tiles<T> Scratch(int features, int count) => Scratch(features, count, 0, out _);
 
