@@ -1,4 +1,4 @@
-// Finds the text of a JSON item at several times the speed of a general JSON reader, where the item looks as most do.
+// Finds the text of a JSON item without a general JSON reader, where the item looks as most do: docs/LOG.md has what it saves.
 
 using System.Numerics;
 using System.Runtime.CompilerServices;

@@ -94,7 +94,7 @@ public sealed class JsonStoryReader : StoryReader
     /// <inheritdoc/>
     protected override void Dispose(bool disposing) => _window.Dispose();
 
-    /// <summary>Reads the next item where it is of the usual form and whole in the window: seven times as fast. All others are System.Text.Json's.</summary>
+    /// <summary>Reads the next item where it is of the usual form and whole in the window. All others are System.Text.Json's.</summary>
     private bool TryReadPlainItem()
     {
         var item = new JsonItemScanner(_window.Rest.Span);

@@ -78,7 +78,19 @@ internal sealed class WordTable
                 Add(other.KeyAt(slot), other.CountAt(slot));
     }
 
+    // Nearly every word of a text is frequent, and so lies where it is looked for first: that is all that each word is made to wait for.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AddInline(ulong low, ulong high, long count)
+    {
+        ref var first = ref _slots[(int)Mix(low, high) & (_slots.Length - 1)];
+        if (first.Low == low && first.High == high && first.Count != 0)
+            first.Count += count;
+        else
+            AddBehind(low, high, count);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void AddBehind(ulong low, ulong high, long count)
     {
         var mask = _slots.Length - 1;
         for (var at = (int)Mix(low, high) & mask; ; at = (at + 1) & mask)
