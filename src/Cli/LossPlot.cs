@@ -1,3 +1,4 @@
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Training;
 using ScottPlot;
 
@@ -35,6 +36,7 @@ internal static class LossPlot
         losses.ShowLegend(Alignment.UpperRight);
         rates.Title("Learning rate");
         rates.XLabel("update");
-        picture.SavePng(path, Width, Height);
+        using var image = picture.Render(Width, Height);
+        AtomicFile.WriteAllBytes(path, image.GetImageBytes(ImageFormat.Png));
     }
 }

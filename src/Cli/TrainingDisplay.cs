@@ -6,7 +6,7 @@ using LlamaFullstack.Training.Distributed;
 namespace LlamaFullstack.Cli;
 
 /// <summary>A training run on stdout: on a terminal one status line that is redrawn, with what is rarer above it; elsewhere llama2.c's plain lines. loss.png is drawn anew at each evaluation.</summary>
-internal sealed class TrainingDisplay(string outDir, int maxIters) : IProgress<TrainingEvent>, IDisposable
+internal sealed class TrainingDisplay(string outDir, int maxIters, bool drawsLosses) : IProgress<TrainingEvent>, IDisposable
 {
     // mpirun gives each rank a terminal of its own and passes on what comes out, to wherever it writes itself.
     private readonly StatusLine? _line = !ProcessGroup.IsLaunched && StatusLine.FitsOn(Console.IsOutputRedirected) ? new StatusLine(Console.Out) : null;
@@ -19,8 +19,8 @@ internal sealed class TrainingDisplay(string outDir, int maxIters) : IProgress<T
         {
             Dispose();
             Console.Out.WriteLine(value);
-            if (value is EvalEvent { Iteration: > 0 })
-                LossPlot.Draw([outDir], Path.Combine(outDir, "loss.png"));
+            if (drawsLosses && value is EvalEvent { Iteration: > 0 })
+                DrawLosses(Path.Combine(outDir, "loss.png"));
             return;
         }
         if (!_clock.IsRunning)
@@ -33,6 +33,19 @@ internal sealed class TrainingDisplay(string outDir, int maxIters) : IProgress<T
 
     /// <summary>Ends the status line, so that what follows begins on its own.</summary>
     public void Dispose() => _line?.End();
+
+    /// <summary>A picture is not worth a run: where none can be drawn, for whatever reason, training goes on.</summary>
+    private void DrawLosses(string path)
+    {
+        try
+        {
+            LossPlot.Draw([outDir], path);
+        }
+        catch (Exception e)
+        {
+            Console.Error.WriteLine($"note: {path} is not drawn: {e.Message.ReplaceLineEndings(" ")}");
+        }
+    }
 
     private string Status(StepEvent step)
     {

@@ -18,24 +18,30 @@ public static class ExitCode
     /// <summary>The user stopped it.</summary>
     public const int Cancelled = 130;
 
+    /// <summary>SIGUSR1: what mpirun hands on to the processes that it has started, and Slurm sends before the time is up where it is told to.</summary>
+    public static int UserSignal { get; } = OperatingSystem.IsLinux() ? 10 : 30;
+
     // What the assemblies here are called.
     private const string Ours = "LlamaFullstack.";
 
     private const int BrokenPipe = 32; // EPIPE on Linux and macOS: whoever read our output has left, which is no failure to report
     private const int NoSpace = 28; // ENOSPC, likewise
 
-    /// <summary>Runs a program's work. Ctrl-C cancels it; a second one kills it.</summary>
+    /// <summary>Runs a program's work. Ctrl-C, SIGTERM, SIGUSR1 or the end of its terminal cancels it; a second Ctrl-C kills it.</summary>
     /// <param name="work">Returns its exit code.</param>
     public static int Of(Func<CancellationToken, int> work)
     {
         using var stop = new CancellationTokenSource();
         void Stop(PosixSignalContext context)
         {
-            context.Cancel = !stop.IsCancellationRequested; // the first asks, the second insists
+            // The first asks, a second Ctrl-C insists. Launchers may send several of the others.
+            context.Cancel = !stop.IsCancellationRequested || context.Signal != PosixSignal.SIGINT;
             stop.Cancel();
         }
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop);
+        using var user = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create((PosixSignal)UserSignal, Stop);
         try
         {
             return work(stop.Token);

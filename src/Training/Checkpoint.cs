@@ -74,12 +74,12 @@ public sealed class Checkpoint : ITensorSource, IDisposable
             ["loss_ema"] = state.LossEma.ToString("R", CultureInfo.InvariantCulture),
             ["data_position"] = state.DataPosition.ToString(CultureInfo.InvariantCulture),
             ["seed"] = state.Seed.ToString(CultureInfo.InvariantCulture),
+            ["optimizer_steps"] = optimizer.Steps.ToString(CultureInfo.InvariantCulture), // in float16 some updates are left out
         };
         if (state.LossScale is { } scale)
         {
             metadata["loss_scale"] = scale.Value.ToString("R", CultureInfo.InvariantCulture);
             metadata["loss_scale_updates"] = scale.Updates.ToString(CultureInfo.InvariantCulture);
-            metadata["optimizer_steps"] = optimizer.Steps.ToString(CultureInfo.InvariantCulture); // fewer than iter_num: some are left out
         }
         var tensors = new Dictionary<string, Tensor>();
         foreach (var tensor in TensorNames.All(model.Config, sharedClassifier: true))

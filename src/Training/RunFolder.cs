@@ -9,12 +9,18 @@ namespace LlamaFullstack.Training;
 
 /// <summary>
 /// The folder that a run writes: config.json, tokenizer.bin, tokens.manifest (the hashes of tokenizer and data), ckpt.safetensors (the
-/// last state saved), ckpt-UPDATE.safetensors (those that --keep asks for) and model.bin (the best model).
+/// last state saved), ckpt-UPDATE.safetensors (those that --keep asks for) and model.bin (the best model). What an earlier run left there
+/// goes into previous1, previous2 and so on.
 /// </summary>
 internal sealed class RunFolder(TrainingConfig config)
 {
     private const int SampleTokens = 100;
     private const double SampleTemperature = 0.8;
+
+    // What a run leaves, the checkpoint last: while it is there, the folder holds a run.
+    private static readonly string[] FilesOfARun =
+        ["config.json", TokenManifest.FileName, "tokenizer.bin", RunMetrics.FileName, RunRecord.SamplesName, "loss.png", RunRecord.TensorBoardName, "model.bin",
+         "ckpt-????????.safetensors", Training.Checkpoint.FileName];
 
     private Tokenizer? _tokenizer;
     private bool _hasModel = config.InitFrom == "resume" && File.Exists(Path.Combine(config.OutDir, "model.bin"));
@@ -24,14 +30,18 @@ internal sealed class RunFolder(TrainingConfig config)
 
     /// <summary>Writes what does not change during the run.</summary>
     /// <returns>What a person should know about it, a line each.</returns>
+    /// <exception cref="InvalidDataException">The run is to go on with the tokens of another tokenizer than it began with.</exception>
     public IReadOnlyList<string> Begin()
     {
         var notes = new List<string>();
-        if (SetEarlierRunAside() is [_, ..] kept)
-            notes.Add($"{config.OutDir} holds an earlier run: kept as {string.Join(" and ", kept)}. (--init_from=resume goes on with a run.)");
-        AtomicFile.WriteAllText(Path.Combine(config.OutDir, "config.json"), JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig) + "\n");
         var data = new DataFolder(config.DataDir, config.Dataset);
-        var manifest = Path.Combine(data.Tokens(config.DataVocabSize), TokenManifest.FileName);
+        var tokens = data.Tokens(config.DataVocabSize);
+        if (config.InitFrom != "resume" && SetEarlierRunAside() is { } previous)
+            notes.Add($"{config.OutDir} holds an earlier run: moved to {previous}. (--init_from=resume goes on with a run.)");
+        if (config.InitFrom == "resume" && FindChangeOfData(tokens) is { } change)
+            notes.Add(change);
+        AtomicFile.WriteAllText(Path.Combine(config.OutDir, "config.json"), JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig) + "\n");
+        var manifest = Path.Combine(tokens, TokenManifest.FileName);
         if (File.Exists(manifest))
             AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, TokenManifest.FileName), File.ReadAllBytes(manifest));
         var tokenizer = data.TokenizerBin(config.DataVocabSize);
@@ -45,18 +55,30 @@ internal sealed class RunFolder(TrainingConfig config)
         return notes;
     }
 
-    // llama2.c writes over an earlier run. Here nothing that was learned is lost without a word.
-    private List<string> SetEarlierRunAside()
+    // llama2.c writes over an earlier run. Here nothing that was learned is lost.
+    private string? SetEarlierRunAside()
     {
-        var kept = new List<string>();
-        if (config.InitFrom != "scratch" || config.EvalOnly || !File.Exists(Checkpoint))
-            return kept;
-        foreach (var path in new[] { Checkpoint, Path.Combine(config.OutDir, "model.bin") }.Where(File.Exists))
-        {
-            kept.Add(Path.ChangeExtension(path, $".previous{Path.GetExtension(path)}"));
-            File.Move(path, kept[^1], overwrite: true);
-        }
-        return kept;
+        if (!File.Exists(Checkpoint))
+            return null;
+        var previous = Enumerable.Range(1, int.MaxValue).Select(number => Path.Combine(config.OutDir, $"previous{number}")).First(path => !Directory.Exists(path));
+        Directory.CreateDirectory(previous);
+        foreach (var path in FilesOfARun.SelectMany(name => Directory.GetFileSystemEntries(config.OutDir, name)))
+            Directory.Move(path, Path.Combine(previous, Path.GetFileName(path)));
+        return previous;
+    }
+
+    // Where a manifest is missing, as beside tokens of llama2.c's, nothing is known.
+    private string? FindChangeOfData(string tokens)
+    {
+        if (TokenManifest.Read(config.OutDir) is not { } before || TokenManifest.Read(tokens) is not { } now)
+            return null;
+        if (before.TokenizerSha256 != now.TokenizerSha256)
+            throw new InvalidDataException(
+                $"{tokens}: made with another tokenizer than the run in {config.OutDir} learned with. Resume with that one's tokens, or begin a new run with another --out_dir.");
+        static IEnumerable<(string, string, long, string)> Contents(TokenManifest manifest) =>
+            manifest.Shards.Select(shard => (shard.Name, shard.Split, shard.Tokens, shard.SourceSha256));
+        return Contents(before).SequenceEqual(Contents(now)) ? null
+            : $"{tokens} holds other stories than when this run stopped: it goes on with them, but not as if it had never stopped.";
     }
 
     /// <summary>A text that the model writes, always with the same luck; null where the run has no tokenizer.</summary>
@@ -87,15 +109,17 @@ internal sealed class RunFolder(TrainingConfig config)
             KeepCopy(state.Iteration);
     }
 
-    /// <summary>The checkpoint just written stays under its update's number; the oldest of those go, once there are too many.</summary>
+    // The checkpoint just written stays under its update's number; the oldest of those go, once there are too many. Those of later
+    // updates are from before the run was resumed further back, and will be written over.
     private void KeepCopy(long iteration)
     {
-        AtomicFile.Write(Path.Combine(config.OutDir, $"ckpt-{iteration:D8}.safetensors"), copy =>
+        var copy = Path.Combine(config.OutDir, $"ckpt-{iteration:D8}.safetensors");
+        AtomicFile.Write(copy, stream =>
         {
             using var newest = File.OpenRead(Checkpoint);
-            newest.CopyTo(copy);
+            newest.CopyTo(stream);
         });
-        foreach (var old in Directory.GetFiles(config.OutDir, "ckpt-????????.safetensors").Order(StringComparer.Ordinal).SkipLast(config.Keep))
+        foreach (var old in Directory.GetFiles(config.OutDir, "ckpt-????????.safetensors").Order(StringComparer.Ordinal).TakeWhile(path => path != copy).SkipLast(config.Keep - 1))
             File.Delete(old);
     }
 }

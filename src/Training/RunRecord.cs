@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using LlamaFullstack.Core.Formats;
 using TorchSharp;
 using TorchSharp.Modules;
 
@@ -12,8 +13,16 @@ namespace LlamaFullstack.Training;
 /// </summary>
 internal sealed class RunRecord : IProgress<TrainingEvent>
 {
+    /// <summary>The name of the file of samples in a run's folder.</summary>
+    public const string SamplesName = "samples.txt";
+
+    /// <summary>The name of the folder of TensorBoard's events in a run's folder.</summary>
+    public const string TensorBoardName = "tensorboard";
+
+    private const string SampleMark = "--- "; // and the update, on the line before the text
     private readonly string _folder;
     private readonly string _metrics;
+    private readonly string _samples;
     private readonly bool _isResumed;
     private readonly IProgress<TrainingEvent>? _next;
     private SummaryWriter? _tensorBoard;
@@ -25,6 +34,7 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
     {
         _folder = config.OutDir;
         _metrics = Path.Combine(config.OutDir, RunMetrics.FileName);
+        _samples = Path.Combine(config.OutDir, SamplesName);
         _isResumed = config.InitFrom == "resume";
         _next = next;
     }
@@ -63,7 +73,7 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
                 Chart("eval/val_loss", val, eval.Iteration);
                 break;
             case SampleEvent sample:
-                File.AppendAllText(Path.Combine(_folder, "samples.txt"), $"--- {sample.Iteration}\n{sample.Text}\n");
+                File.AppendAllText(_samples, $"{SampleMark}{sample.Iteration}\n{sample.Text}\n");
                 break;
         }
         _next?.Report(value);
@@ -79,11 +89,20 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
         if (!_isResumed)
         {
             File.Delete(_metrics);
-            File.Delete(Path.Combine(_folder, "samples.txt"));
+            File.Delete(_samples);
         }
-        else if (File.Exists(_metrics))
-            File.WriteAllLines(_metrics, [.. File.ReadLines(_metrics).Where(line => StepOf(line) < iteration)]);
-        _tensorBoard = torch.utils.tensorboard.SummaryWriter(Path.Combine(_folder, "tensorboard"), createRunName: false);
+        else
+        {
+            Cut(_metrics, lines => lines.Where(line => StepOf(line) < iteration));
+            Cut(_samples, lines => lines.TakeWhile(line => SampleOf(line) is not { } made || made < iteration));
+        }
+        _tensorBoard = torch.utils.tensorboard.SummaryWriter(Path.Combine(_folder, TensorBoardName), createRunName: false);
+    }
+
+    private static void Cut(string path, Func<IEnumerable<string>, IEnumerable<string>> choose)
+    {
+        if (File.Exists(path))
+            AtomicFile.WriteAllText(path, string.Concat(choose(File.ReadAllLines(path)).Select(line => line + "\n")));
     }
 
     private void Append(Action<Utf8JsonWriter> write)
@@ -104,4 +123,8 @@ internal sealed class RunRecord : IProgress<TrainingEvent>
     private static long StepOf(string line) =>
         line.StartsWith("{\"step\":", StringComparison.Ordinal) && line.EndsWith('}')
         && long.TryParse(line.AsSpan(8, Math.Max(0, line.IndexOf(',') - 8)), NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : long.MaxValue;
+
+    private static long? SampleOf(string line) =>
+        line.StartsWith(SampleMark, StringComparison.Ordinal)
+        && long.TryParse(line.AsSpan(SampleMark.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var made) ? made : null;
 }

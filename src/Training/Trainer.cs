@@ -82,7 +82,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="InvalidDataException">The loss is not a number any more, or far above that of guessing.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        if (_ranks.IsFirst)
+        if (_ranks.IsFirst && !_config.EvalOnly)
         {
             _progress = new RunRecord(_config, _progress);
             foreach (var note in _folder.Begin())
@@ -195,7 +195,11 @@ public sealed class Trainer : IDisposable
             _bestValLoss = val;
         if (isBest || last || _config.AlwaysSaveCheckpoint)
             Save(isBest);
+        _ranks.AwaitFirst(TimeFor(_model.Config.ParameterCount), cancellation);
     }
+
+    // What the first rank may need to write a text and the checkpoint, 12 bytes a parameter, where a disk takes 10 MB/s.
+    private static TimeSpan TimeFor(long parameters) => TimeSpan.FromSeconds(5 + parameters * 12 / 10e6);
 
     private void Save(bool isBest)
     {

@@ -24,7 +24,7 @@ public static class TrainingOptions
         new("out_dir", "Files", "Folder of everything that the run writes.", "out", (c, v) => c with { OutDir = v }),
         new("init_from", "Files", "scratch, or resume to go on from the checkpoint in out_dir.", "scratch", (c, v) => c with { InitFrom = v }),
         new("always_save_checkpoint", "Files", "Save after every evaluation, not only after the best one so far.", "False", (c, v) => c with { AlwaysSaveCheckpoint = Bool(v) }),
-        new("keep", "Files", "Checkpoints that stay beside the newest, as ckpt-UPDATE.safetensors.", "0", (c, v) => c with { Keep = Int(v) }),
+        new("keep", "Files", "The last so many checkpoints also stay, each as ckpt-UPDATE.safetensors.", "0", (c, v) => c with { Keep = Int(v) }),
 
         new("data_dir", "Data", "Folder of the datasets.", "data", (c, v) => c with { DataDir = v }),
         new("dataset", "Data", "Which dataset, as for data pretokenize: tinystories, tinystories-v2, sample, a path, or the name of one used before.", "tinystories", (c, v) => c with { Dataset = v }),

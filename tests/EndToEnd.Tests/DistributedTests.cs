@@ -64,6 +64,36 @@ public class DistributedTests
     }
 
     [Fact]
+    public async Task Train_InterruptedFromATerminal_SavesTheStateOfBothRanks()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        string[] run = [.. Model, "--gradient_accumulation_steps=2", "--log_interval=1", "--eval_interval=100000", "--max_iters=100000", "--nproc_per_node=2"];
+        // A session of its own, whose whole group gets the signal, as a terminal sends it.
+        var start = new ProcessStartInfo("setsid", [Llamafs.Program, .. run]) { WorkingDirectory = folder.Path, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["OMP_NUM_THREADS"] = "1";
+        using var job = Process.Start(start)!;
+        var error = job.StandardError.ReadToEndAsync();
+        while (job.StandardOutput.ReadLine() is { } line && !line.StartsWith("20 |", StringComparison.Ordinal)) { }
+        var rest = job.StandardOutput.ReadToEndAsync();
+        using (var stop = Process.Start("kill", ["-TERM", "--", $"-{job.Id}"])) // not INT, which what runs in the background ignores
+            stop.WaitForExit();
+
+        Assert.True(job.WaitForExit(TimeSpan.FromSeconds(30)), "the run did not end within 30 seconds");
+        Assert.True(job.ExitCode == 130, $"exit code {job.ExitCode}; stderr: {await error}");
+        Assert.Contains("saving checkpoint", await rest, StringComparison.Ordinal);
+        Assert.True(File.Exists(folder.File("out/ckpt.safetensors")));
+    }
+
+    [Fact]
+    public void Train_OneProcess_NeedsNoLauncher()
+    {
+        using var folder = Prepared();
+        var alone = Llamafs.Run([.. Model, "--max_iters=1", "--nproc_per_node=1"], folder.Path, environment: ("PATH", "/nowhere"));
+        Assert.Contains("training on cpu", alone.AssertSucceeds().Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Train_BatchThatRanksCannotShare_IsRefused()
     {
         NeedsMpi();

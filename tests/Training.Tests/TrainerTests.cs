@@ -1,5 +1,6 @@
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Training.Tests;
 
@@ -243,6 +244,65 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void Run_OverEarlierRuns_KeepsAllThatTheyLeft()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder) with { EvalInterval = 5, AlwaysSaveCheckpoint = true, Keep = 2 };
+        byte[] Run(int updates)
+        {
+            Train(config with { MaxIters = updates });
+            return File.ReadAllBytes(folder.File("out/ckpt.safetensors"));
+        }
+        string?[] Names(string path) => [.. Directory.GetFiles(folder.File(path)).Select(Path.GetFileName).Order(StringComparer.Ordinal)];
+        var (first, second) = (Run(20), Run(15));
+        Run(10);
+
+        Assert.Equal(first, File.ReadAllBytes(folder.File("out/previous1/ckpt.safetensors")));
+        Assert.Equal(second, File.ReadAllBytes(folder.File("out/previous2/ckpt.safetensors")));
+        Assert.Equal(20, RunMetrics.Read(folder.File("out/previous1")).Steps.Count);
+        Assert.Equal(["ckpt-00000015.safetensors", "ckpt-00000020.safetensors", "ckpt.safetensors", "config.json", "metrics.jsonl", "model.bin"], Names("out/previous1"));
+        Assert.Equal(["ckpt-00000005.safetensors", "ckpt-00000010.safetensors", "ckpt.safetensors", "config.json", "metrics.jsonl", "model.bin"], Names("out"));
+        Assert.NotEmpty(Directory.GetFiles(folder.File("out/previous2/tensorboard")));
+    }
+
+    [Fact]
+    public void Run_EvalOnlyInAFolderOfARun_ChangesNothing()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        Train(config);
+        string[] Contents() =>
+            [.. Directory.GetFiles(folder.File("out"), "*", SearchOption.AllDirectories).Order().Select(path => $"{path} {Convert.ToBase64String(File.ReadAllBytes(path))}")];
+        var before = Contents();
+        Train(config with { EvalOnly = true });
+        Train(config with { EvalOnly = true, InitFrom = "resume" });
+
+        Assert.Equal(before, Contents());
+    }
+
+    [Fact]
+    public void Run_ResumedWithOtherTokens_IsRefusedOrSaidByWhatDiffers()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        void Manifest(string tokenizer, string source) => new TokenManifest("uint16", config.VocabSize, tokenizer, "", Complete: true,
+            [.. Enumerable.Range(0, 3).Select(i => new TokenShardEntry($"data{i:00}.bin", i == 0 ? "val" : "train", 1000, 40, [$"data{i:00}.json"], 9, source))])
+            .Write(folder.File("data/tok32"));
+        string[] Resume(int updates) => [.. Train(config with { InitFrom = "resume", MaxIters = updates }).Events.OfType<NoteEvent>().Select(note => note.ToString())];
+        Manifest("tokenizer", "stories");
+        Train(config);
+
+        Assert.DoesNotContain(Resume(21), note => note.Contains("other stories", StringComparison.Ordinal));
+        Manifest("tokenizer", "others");
+        Assert.Contains($"{folder.File("data/tok32")} holds other stories than when this run stopped: it goes on with them, but not as if it had never stopped.", Resume(22));
+        Manifest("another", "others");
+        var error = Assert.Throws<InvalidDataException>(() => Resume(23));
+        Assert.StartsWith($"{folder.File("data/tok32")}: made with another tokenizer than the run in {config.OutDir} learned with.", error.Message, StringComparison.Ordinal);
+        using var kept = Checkpoint.Open(folder.File("out/ckpt.safetensors"));
+        Assert.Equal(22, kept.State.Iteration);
+    }
+
+    [Fact]
     public void Run_StoppedAndResumed_HoldsEachMetricOnce()
     {
         using var folder = new TempFolder();
@@ -251,11 +311,13 @@ public sealed class TrainerTests
         using (var trainer = new Trainer(config, new StopAfter(new EventLog(), stop, iteration: 6)))
             Assert.Throws<OperationCanceledException>(() => trainer.Run(stop.Token));
         File.AppendAllText(folder.File("out/metrics.jsonl"), "{\"step\":7,\"loss\":9,\"loss_ema\":9,\"lr\":9}\n{\"step\":8,\"lo"); // killed later on
+        folder.Write("out/samples.txt", "--- 5\nbefore\n--- 10\nafter\n"u8.ToArray());
         var log = Train(config with { InitFrom = "resume" });
 
         var metrics = RunMetrics.Read(folder.File("out"));
         Assert.Equal(Enumerable.Range(0, 20).Select(step => (long)step), metrics.Steps.Select(step => step.Step));
         Assert.Equal([0, 10, 20], metrics.Evaluations.Select(eval => eval.Step));
+        Assert.Equal("--- 5\nbefore\n", File.ReadAllText(folder.File("out/samples.txt")));
         Assert.Equal(log.Losses.Last(), metrics.Steps[^1].Loss, 1e-6);
         Assert.NotEmpty(Directory.GetFiles(folder.File("out/tensorboard")));
     }

@@ -23,7 +23,7 @@ internal static class DataPretokenizeCommand
         return command;
     }
 
-    private static async Task<int> Run(Dataset dataset, DataFolder folder, int vocabSize, CancellationToken cancellation)
+    private static async Task<int> Run(FileDataset dataset, DataFolder folder, int vocabSize, CancellationToken cancellation)
     {
         TokenManifest made;
         using (var bar = new ProgressBar("pretokenize"))
@@ -33,6 +33,7 @@ internal static class DataPretokenizeCommand
                 at.BytesDone, at.Bytes, $"{at.ShardsDone}/{at.Shards} shards, {(at.BytesDone - at.BytesSkipped) / 1e6 / clock.Elapsed.TotalSeconds:0} MB/s"));
             made = await Pretokenizer.RunAsync(dataset, folder, vocabSize, progress, cancellation);
         }
+        dataset.Remember();
         Console.Error.WriteLine(
             $"{folder.Tokens(vocabSize)}: {made.Stories:N0} stories in {made.Shards.Count:N0} shards, {made.Tokens:N0} tokens, "
             + $"{(double)made.Tokens / Math.Max(1, made.Stories):0} a story; "

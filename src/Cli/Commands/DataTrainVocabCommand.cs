@@ -48,7 +48,7 @@ internal static class DataTrainVocabCommand
     }
 
     private static int Run(
-        Dataset dataset, DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
+        FileDataset dataset, DataFolder folder, VocabularyTrainerSettings settings, int? numShards, int threads, CancellationToken cancellation)
     {
         if (numShards < 1)
             throw new UsageException($"--num_shards {numShards}: must be at least 1.");
@@ -60,6 +60,7 @@ internal static class DataTrainVocabCommand
         var words = CountWords(dataset, files, settings, threads, cancellation);
         var trained = Train(words, settings, cancellation);
         var written = VocabularyFiles.Write(folder, trained);
+        dataset.Remember();
 
         Console.Error.WriteLine(FormattableString.Invariant(
             $"{words.Bytes / 1e6:0.0} MB of text, {words.DistinctWords:N0} different words → {trained.LearnedPieces:N0} learned pieces and {trained.Characters:N0} characters in {clock.Elapsed.TotalSeconds:0.0} s."));

@@ -25,7 +25,7 @@ internal sealed class DatasetOptions
     }
 
     /// <summary>The dataset of a command line, and its place.</summary>
-    public (Dataset Dataset, DataFolder Folder) Find(ParseResult parsed)
+    public (FileDataset Dataset, DataFolder Folder) Find(ParseResult parsed)
     {
         var folder = new DataFolder(parsed.GetValue(_dataDir)!, parsed.GetValue(_dataset)!);
         var given = new DatasetSource(null, parsed.GetValue(_separator), parsed.GetValue(_textColumn), parsed.GetValue(_validation));

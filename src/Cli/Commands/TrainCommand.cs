@@ -26,7 +26,7 @@ internal static class TrainCommand
             var resolved = TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given);
             if (parsed.GetValue(dryRun))
                 return Task.FromResult(DryRun(resolved, cancellation));
-            return Task.FromResult(parsed.GetValue(processes) is { } count && !ProcessGroup.IsLaunched
+            return Task.FromResult(parsed.GetValue(processes) is { } count and not 1 && !ProcessGroup.IsLaunched
                 ? Launch(count, cancellation) : Train(resolved, cancellation));
         });
         return command;
@@ -42,7 +42,7 @@ internal static class TrainCommand
 
     /// <summary>Gives the same command line to each process: an option of the launcher alone is passed over there.</summary>
     private static int Launch(int processes, CancellationToken cancellation) =>
-        processes >= 1 ? LocalLaunch.Run(processes, Environment.GetCommandLineArgs().Skip(1), cancellation)
+        processes >= 1 ? LocalLaunch.Run(processes, Environment.GetCommandLineArgs().Skip(1), ExitCode.UserSignal, cancellation)
             : throw new UsageException($"--nproc_per_node {processes}: must be at least 1.");
 
     private static int Train(TrainingConfig config, CancellationToken cancellation)
@@ -50,7 +50,7 @@ internal static class TrainCommand
         TorchRuntime.Load();
         using var ranks = ProcessGroup.Join(config.Device);
         // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
-        using var display = new TrainingDisplay(config.OutDir, config.MaxIters);
+        using var display = new TrainingDisplay(config.OutDir, config.MaxIters, drawsLosses: !config.EvalOnly);
         using var trainer = new Trainer(config, display, ranks);
         try
         {
@@ -59,7 +59,9 @@ internal static class TrainCommand
         catch (OperationCanceledException)
         {
             ranks.Leave();
-            throw;
+            if (ranks.Size == 1)
+                throw;
+            ExitCode.Say("stopped."); // with another exit code than 0 mpirun would take the job for failed, and kill who is still writing
         }
         ranks.Leave();
         return 0;

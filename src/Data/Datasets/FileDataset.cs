@@ -10,12 +10,13 @@ public sealed class FileDataset : Dataset
     /// <summary>What a person's own files keep for validation where nothing is said: they need not be several.</summary>
     private const double DefaultShare = 0.05;
 
+    private readonly DataFolder _folder;
     private readonly DatasetSource _source;
     private readonly IReadOnlyList<StoryFormat> _formats;
 
     private FileDataset(DataFolder folder, DatasetSource source, IReadOnlyList<StoryFormat> formats)
     {
-        (Name, _source, _formats) = (folder.Dataset, source, formats);
+        (Name, _folder, _source, _formats) = (folder.Dataset, folder, source, formats);
         Files = FilesOf(source.Path ?? folder.Stories, formats);
         if (Files.Count == 0)
             throw new FileNotFoundException(
@@ -24,7 +25,7 @@ public sealed class FileDataset : Dataset
             : source.Path is null ? ValidationSplit.FirstFile : ValidationSplit.OfShare(DefaultShare);
     }
 
-    /// <summary>Finds a dataset's files. What is given is remembered in the dataset's folder, for commands that give only the name.</summary>
+    /// <summary>Finds a dataset's files.</summary>
     /// <param name="folder">The dataset's place.</param>
     /// <param name="given">How to read it; what is null here is as it is remembered, else the format's default.</param>
     /// <param name="more">Formats beside <see cref="StoryFormat.BuiltIn"/>.</param>
@@ -35,10 +36,15 @@ public sealed class FileDataset : Dataset
     {
         var remembered = DatasetSource.ReadFor(folder);
         var source = ((given ?? new DatasetSource()) with { Path = folder.SourcePath }).Or(remembered);
-        var dataset = new FileDataset(folder, source, [.. StoryFormat.BuiltIn, .. more]);
-        if (source != (remembered ?? new DatasetSource()))
-            source.Write(folder);
-        return dataset;
+        return new FileDataset(folder, source, [.. StoryFormat.BuiltIn, .. more]);
+    }
+
+    /// <summary>Notes in the dataset's folder where the files are and how they are read, for commands that give only the name: once it has proved right.</summary>
+    /// <exception cref="IOException">The note cannot be written.</exception>
+    public void Remember()
+    {
+        if (_source != (DatasetSource.Read(_folder) ?? new DatasetSource()))
+            _source.Write(_folder);
     }
 
     /// <inheritdoc/>

@@ -6,44 +6,52 @@ namespace LlamaFullstack.Training.Distributed;
 /// <summary>Starts a command again as several processes of this machine, by mpirun.</summary>
 public static class LocalLaunch
 {
-    /// <summary>Runs this program under mpirun and waits for its end. Both share this process's terminal and get its Ctrl-C.</summary>
+    // What Open MPI would otherwise refuse or decide badly for one machine: more ranks than cores, being root in a container, ranks tied to
+    // one core each, and a second between asking those to stop that are left of a dead one and killing them. Others do not know these.
+    private static readonly (string, string)[] Settings = [
+        ("OMPI_MCA_rmaps_base_oversubscribe", "1"), ("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+        ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "5")];
+
+    // This program; where it was started as dotnet llamafs.dll, with the file that dotnet runs.
+    private static string[] Program => Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
+        ? [Environment.ProcessPath!, Environment.GetCommandLineArgs()[0]] : [Environment.ProcessPath!];
+
+    /// <summary>Runs this program under mpirun and waits for its end.</summary>
     /// <param name="processes">How many ranks.</param>
     /// <param name="args">This program's arguments.</param>
-    /// <param name="cancellation">Stops all ranks, as Ctrl-C does.</param>
+    /// <param name="stopSignal">The signal that stops a rank once it has saved its state; mpirun must hand it on.</param>
+    /// <param name="cancellation">Stops all ranks after the same update, saved.</param>
     /// <returns>mpirun's exit code.</returns>
     /// <exception cref="IOException">There is no mpirun.</exception>
-    public static int Run(int processes, IEnumerable<string> args, CancellationToken cancellation)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static int Run(int processes, IEnumerable<string> args, int stopSignal, CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo("mpirun") { UseShellExecute = false };
-        foreach (var word in (string[])["-n", processes.ToString(CultureInfo.InvariantCulture), Environment.ProcessPath!, .. args])
-            start.ArgumentList.Add(word);
-        // What Open MPI would otherwise refuse or decide badly for one machine: more ranks than cores, being root in a container, ranks
-        // tied to one core each, and a second between asking a rank to stop and killing it. Others do not know these variables.
-        foreach (var (name, value) in ((string, string)[])[
-            ("OMPI_MCA_rmaps_base_oversubscribe", "1"), ("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-            ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "5")])
-            start.Environment.TryAdd(name, value);
-        Process? launched = null;
+        string[] command = ["mpirun", "-n", processes.ToString(CultureInfo.InvariantCulture), .. Program, .. args];
         try
         {
-            launched = Process.Start(start)!;
+            var exitCode = OperatingSystem.IsWindows() ? RunOnWindows(command) : RunDetached(command, stopSignal, cancellation);
+            cancellation.ThrowIfCancellationRequested(); // ranks that stop in good order end with 0
+            return exitCode;
         }
-        catch (System.ComponentModel.Win32Exception e)
+        catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
         {
             throw new IOException($"--nproc_per_node {processes}: there is no mpirun on the PATH. Install an MPI, such as Debian's openmpi-bin.", e);
         }
-        using (launched)
-        using (cancellation.Register(() => Terminate(launched)))
-        {
-            launched.WaitForExit();
-            return launched.ExitCode;
-        }
     }
 
-    // SIGTERM, which mpirun hands on; Process.Kill would be SIGKILL, and leave the ranks behind.
-    private static void Terminate(Process launched)
+    // At Ctrl-C and SIGTERM mpirun gives its ranks a time that it sits out, and then kills them. So those end here.
+    private static int RunDetached(string[] command, int stopSignal, CancellationToken cancellation)
     {
-        if (!launched.HasExited && !OperatingSystem.IsWindows())
-            using (Process.Start("kill", ["-TERM", launched.Id.ToString(CultureInfo.InvariantCulture)])) { }
+        var mpirun = DetachedProcess.Start(command, Settings);
+        using (cancellation.Register(() => mpirun.Signal(stopSignal)))
+            return mpirun.Wait();
+    }
+
+    // Its console sends Ctrl-C to all of its processes.
+    private static int RunOnWindows(string[] command)
+    {
+        using var mpirun = Process.Start(new ProcessStartInfo(command[0], command[1..]) { UseShellExecute = false })!;
+        mpirun.WaitForExit();
+        return mpirun.ExitCode;
     }
 }

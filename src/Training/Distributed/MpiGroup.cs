@@ -41,19 +41,7 @@ internal sealed class MpiGroup : ProcessGroup
         var first = values.storage<float>().data_ptr();
         for (var at = 0L; at < values.numel(); at += MostInOneCall)
             _underWay.Add(_mpi.BeginSum((nint)(first + at * sizeof(float)), (int)Math.Min(MostInOneCall, values.numel() - at), _mpi.Float));
-        Advance();
-    }
-
-    public override void Finish(CancellationToken cancellation)
-    {
-        var since = 0L;
-        var spin = new SpinWait();
-        while (_underWay.Count > 0)
-        {
-            Advance();
-            ThrowIfInVain(ref since, cancellation);
-            spin.SpinOnce(sleep1Threshold: -1); // yields, but never sleeps: MPI works only while it is called
-        }
+        IsDone();
     }
 
     public override unsafe void Sum(Span<double> values, CancellationToken cancellation)
@@ -74,7 +62,7 @@ internal sealed class MpiGroup : ProcessGroup
     {
     }
 
-    private void Advance()
+    private protected override bool IsDone()
     {
         for (var i = _underWay.Count - 1; i >= 0; i--)
         {
@@ -82,5 +70,6 @@ internal sealed class MpiGroup : ProcessGroup
             if (_mpi.IsDone(ref request))
                 _underWay.RemoveAt(i);
         }
+        return _underWay.Count == 0;
     }
 }

@@ -57,18 +57,6 @@ internal sealed class NcclGroup : ProcessGroup
         _nccl.QueueSum(_communicator, values.storage<float>().data_ptr(), values.numel(), isDouble: false, _stream.Handle);
     }
 
-    public override void Finish(CancellationToken cancellation)
-    {
-        var since = 0L;
-        while (!_stream.IsDone())
-        {
-            _nccl.ThrowIfFailed(_communicator);
-            ThrowIfInVain(ref since, cancellation);
-            Thread.Yield();
-        }
-        _stream.LeadTorch();
-    }
-
     public override void Sum(Span<double> values, CancellationToken cancellation)
     {
         using var onDevice = tensor(values.ToArray(), device: _device);
@@ -83,6 +71,17 @@ internal sealed class NcclGroup : ProcessGroup
     {
         _nccl.Leave(_communicator);
         _mpi?.Leave();
+    }
+
+    private protected override bool IsDone()
+    {
+        if (!_stream.IsDone())
+        {
+            _nccl.ThrowIfFailed(_communicator);
+            return false;
+        }
+        _stream.LeadTorch();
+        return true;
     }
 
     protected override void Dispose(bool disposing)

@@ -9,8 +9,11 @@ namespace LlamaFullstack.Training.Distributed;
 /// </summary>
 public abstract class ProcessGroup : IDisposable
 {
-    /// <summary>After a stop was asked for, so long may a sum wait for the other ranks: one that died never comes.</summary>
-    private protected static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+    // Milliseconds. After a stop was asked for, a sum waits for so long, or for as long as this rank itself was busy since the last one:
+    // the others are about as fast, and one that died never comes.
+    private const long LeastPatience = 4000;
+
+    private long _lastSum = Environment.TickCount64;
 
     /// <summary>A process that trains on its own: every sum is the value itself.</summary>
     public static ProcessGroup Alone { get; } = new SingleProcess();
@@ -64,9 +67,36 @@ public abstract class ProcessGroup : IDisposable
     public abstract void BeginSum(Tensor values);
 
     /// <summary>Waits for every sum that was begun.</summary>
-    /// <param name="cancellation">Once it is cancelled, the wait ends after a few seconds, since whoever died will not answer.</param>
+    /// <param name="cancellation">Once it is cancelled, the wait ends after a while, since whoever died will not answer.</param>
     /// <exception cref="IOException">Another rank does not answer, or the network failed.</exception>
-    public abstract void Finish(CancellationToken cancellation);
+    public void Finish(CancellationToken cancellation)
+    {
+        var patience = Math.Max(LeastPatience, Environment.TickCount64 - _lastSum);
+        var stopped = 0L;
+        var spin = new SpinWait();
+        while (!IsDone())
+        {
+            if (cancellation.IsCancellationRequested)
+            {
+                stopped = stopped == 0 ? Environment.TickCount64 : stopped;
+                if (Environment.TickCount64 - stopped > patience)
+                    throw new IOException(
+                        $"another process of this run has ended or does not answer: stopped after waiting {patience / 1000} s for it. The last checkpoint is whole; go on from it with --init_from=resume.");
+            }
+            spin.SpinOnce(sleep1Threshold: -1); // yields, but never sleeps: MPI works only while it is called
+        }
+        _lastSum = Environment.TickCount64;
+    }
+
+    /// <summary>Waits for the first rank, which has done something alone, such as writing a file.</summary>
+    /// <param name="patience">How long that may take.</param>
+    /// <param name="cancellation">Once it is cancelled, the wait ends after <paramref name="patience"/>.</param>
+    /// <exception cref="IOException">Another rank does not answer, or the network failed.</exception>
+    public void AwaitFirst(TimeSpan patience, CancellationToken cancellation)
+    {
+        _lastSum -= (long)patience.TotalMilliseconds; // as if this rank had been busy for so long itself
+        Sum(0, cancellation);
+    }
 
     /// <summary>Sums a few numbers over all ranks, in place.</summary>
     /// <exception cref="IOException">Another rank does not answer, or the network failed.</exception>
@@ -97,16 +127,10 @@ public abstract class ProcessGroup : IDisposable
     /// <summary>Frees what the group holds; never waits for another rank.</summary>
     protected abstract void Dispose(bool disposing);
 
-    private protected static void ThrowIfInVain(ref long waitingSince, CancellationToken cancellation)
-    {
-        if (!cancellation.IsCancellationRequested)
-            return;
-        if (waitingSince == 0)
-            waitingSince = Environment.TickCount64;
-        if (Environment.TickCount64 - waitingSince > Patience.TotalMilliseconds)
-            throw new IOException(
-                $"another process of this run has ended or does not answer: stopped after waiting {Patience.TotalSeconds} s for it. The last checkpoint is whole; go on from it with --init_from=resume.");
-    }
+    /// <summary>Moves the sums on that were begun.</summary>
+    /// <returns>Whether all are there.</returns>
+    /// <exception cref="IOException">The network failed.</exception>
+    private protected abstract bool IsDone();
 
     // Each rank would otherwise start a thread for every processor.
     private static void ShareProcessors(int localSize)
@@ -131,10 +155,6 @@ public abstract class ProcessGroup : IDisposable
         {
         }
 
-        public override void Finish(CancellationToken cancellation)
-        {
-        }
-
         public override void Sum(Span<double> values, CancellationToken cancellation)
         {
         }
@@ -142,6 +162,8 @@ public abstract class ProcessGroup : IDisposable
         public override void Leave()
         {
         }
+
+        private protected override bool IsDone() => true;
 
         protected override void Dispose(bool disposing)
         {

@@ -31,13 +31,14 @@ public sealed class FileDatasetTests : IDisposable
     public void Open_ByNameLater_IsAsItWasGiven()
     {
         _temp.Write("poems.txt", "a\n---\nb"u8.ToArray());
-        FileDataset.Open(Folder(_temp.File("poems.txt")), new DatasetSource(Separator: "---", Validation: "0.5"));
+        FileDataset.Open(Folder(_temp.File("poems.txt")), new DatasetSource(Separator: "---", Validation: "0.5")).Remember();
         foreach (var again in new[] { FileDataset.Open(Folder("poems")), FileDataset.Open(Folder(_temp.File("poems.txt"))) })
         {
             Assert.Equal([_temp.File("poems.txt")], again.Files);
             Assert.Equal(("separator=---, text_column=", "0.5"), (again.Settings, again.Validation.ToString()));
         }
         Assert.Equal("separator=line, text_column=", FileDataset.Open(Folder("poems"), new DatasetSource(Separator: "line")).Settings);
+        Assert.Equal("separator=---, text_column=", FileDataset.Open(Folder("poems")).Settings); // what was tried and not kept is forgotten
     }
 
     [Fact]
@@ -45,7 +46,7 @@ public sealed class FileDatasetTests : IDisposable
     {
         _temp.Write("a/poems.txt", [(byte)'a']);
         _temp.Write("b/poems.txt", [(byte)'b']);
-        FileDataset.Open(Folder(_temp.File("a/poems.txt")));
+        FileDataset.Open(Folder(_temp.File("a/poems.txt"))).Remember();
         var error = Assert.Throws<InvalidDataException>(() => FileDataset.Open(Folder(_temp.File("b/poems.txt"))));
         Assert.Equal(
             $"{_temp.File("data/poems")}: belongs to the dataset {_temp.File("a/poems.txt")}, which has the same name as {_temp.File("b/poems.txt")}. Rename one of them, or keep this one apart with --data_dir.",

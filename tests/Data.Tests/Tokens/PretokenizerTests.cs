@@ -260,7 +260,9 @@ public class PretokenizerTests
     {
         using var temp = new TempFolder();
         var folder = Prepare(temp, [["a"], ["b"], ["ab"]]);
-        await Pretokenizer.RunAsync(FileDataset.Open(folder, new DatasetSource(Validation: "data01.json")), folder, VocabSize);
+        var dataset = FileDataset.Open(folder, new DatasetSource(Validation: "data01.json"));
+        await Pretokenizer.RunAsync(dataset, folder, VocabSize);
+        dataset.Remember();
         Assert.Equal(["data01.bin"], TokenSplits.Find(folder, VocabSize).Validation.Select(Path.GetFileName));
         await Run(folder, VocabSize);       // remembered
         Assert.Equal(["data00.bin", "data02.bin"], TokenSplits.Find(folder, VocabSize).Train.Select(Path.GetFileName));
