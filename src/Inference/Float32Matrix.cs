@@ -19,14 +19,16 @@ internal sealed unsafe class Float32Matrix(float* weights, int cols) : WeightMat
     {
     }
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
+    public override void Unpack(KernelSet kernels, Part rows, byte* scratch)
     {
-        for (var tile = tiles.Start; tile < tiles.End; tile++)
-        {
-            Prefetching.Part(weights + (long)next.Start * Cols, (long)next.Count * Cols * sizeof(float), tile - tiles.Start, tiles.Count);
-            kernels.MatMul(weights + (long)rows.Start * Cols, Cols, 1, x.Values(tile), output.Values(tile, rows.Start), rows.Count, Cols);
-        }
+        // Rows are read where they lie: no copy of them is faster (docs/LOG.md).
     }
+
+    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch) =>
+        kernels.MatMul(weights + (long)rows.Start * Cols, Cols, 1, x.Values(tile), output, rows.Count, Cols);
+
+    public override void Prefetch(Part rows, int part, int parts) =>
+        Prefetching.Part(weights + (long)rows.Start * Cols, (long)rows.Count * Cols * sizeof(float), part, parts);
 
     public override void ReadRow(int row, Span<float> output) => new ReadOnlySpan<float>(weights + (long)row * Cols, Cols).CopyTo(output);
 }

@@ -20,20 +20,22 @@ internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int
     public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
 
     // A batch is bound by arithmetic: a few rows become a byte a weight once, and every tile of tokens is multiplied with them.
-    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
+    public override void Unpack(KernelSet kernels, Part rows, byte* scratch)
     {
-        var unpackedScales = (float*)scratch;
-        var unpacked = (byte*)(unpackedScales + BatchRows * _groups);
-        kernels.Integer.UnpackInt4(codes + (long)rows.Start * Cols / 2, unpacked, rows.Count * Cols, groupSize);
+        kernels.Integer.UnpackInt4(codes + (long)rows.Start * Cols / 2, UnpackedCodes(scratch), rows.Count * Cols, groupSize);
         for (var i = 0; i < rows.Count * _groups; i++)
-            unpackedScales[i] = (float)scales[(long)rows.Start * _groups + i];
-        for (var tile = tiles.Start; tile < tiles.End; tile++)
-        {
-            Prefetching.Part(codes + (long)next.Start * Cols / 2, (long)next.Count * Cols / 2, tile - tiles.Start, tiles.Count);
-            kernels.Integer.MatMulInt4(unpacked, unpackedScales, x.Int8(tile), output.Values(tile, rows.Start), rows.Count);
-        }
+            ((float*)scratch)[i] = (float)scales[(long)rows.Start * _groups + i];
     }
+
+    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch) =>
+        kernels.Integer.MatMulInt4(UnpackedCodes(scratch), (float*)scratch, x.Int8(tile), output, rows.Count);
+
+    public override void Prefetch(Part rows, int part, int parts) =>
+        Prefetching.Part(codes + (long)rows.Start * Cols / 2, (long)rows.Count * Cols / 2, part, parts);
 
     public override void ReadRow(int row, Span<float> output) =>
         Int4Groups.Dequantize(new(codes + (long)row * Cols / 2, Cols / 2), new(scales + (long)row * _groups, _groups), groupSize, output);
+
+    // Scales come first in the scratch, then codes.
+    private byte* UnpackedCodes(byte* scratch) => scratch + BatchRows * _groups * sizeof(float);
 }

@@ -19,15 +19,14 @@ internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols,
 
     public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch)
-    {
+    public override void Unpack(KernelSet kernels, Part rows, byte* scratch) =>
         kernels.Integer.ArrangeInt8(weights + (long)rows.Start * Cols, scratch, rows.Count * Cols);
-        for (var tile = tiles.Start; tile < tiles.End; tile++)
-        {
-            Prefetching.Part(weights + (long)next.Start * Cols, (long)next.Count * Cols, tile - tiles.Start, tiles.Count);
-            kernels.Integer.MatMulInt8(scratch, scales + (long)rows.Start * _groups, x.Int8(tile), output.Values(tile, rows.Start), rows.Count);
-        }
-    }
+
+    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch) =>
+        kernels.Integer.MatMulInt8(scratch, scales + (long)rows.Start * _groups, x.Int8(tile), output, rows.Count);
+
+    public override void Prefetch(Part rows, int part, int parts) =>
+        Prefetching.Part(weights + (long)rows.Start * Cols, (long)rows.Count * Cols, part, parts);
 
     public override void ReadRow(int row, Span<float> output) =>
         Int8Groups.Dequantize(new(weights + (long)row * Cols, Cols), new(scales + (long)row * _groups, _groups), groupSize, output);

@@ -65,8 +65,8 @@ internal sealed unsafe class KvCache
     /// <param name="layer">The layer.</param>
     /// <param name="pos">The first token's position.</param>
     /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
-    /// <param name="k">Keys of all heads, (kv_dim, Tile).</param>
-    /// <param name="rows">The rows of k to keep.</param>
+    /// <param name="k">Those rows of the keys, (rows.Count, Tile).</param>
+    /// <param name="rows">Which they are of all heads' rows.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreKeys(int layer, int pos, int count, float* k, Part rows)
     {
@@ -74,7 +74,7 @@ internal sealed unsafe class KvCache
         for (var row = rows.Start; row < rows.End; row++)
         {
             var (head, i) = (row / _headSize, row % _headSize);
-            var key = k + row * KernelSet.Tile;
+            var key = k + (row - rows.Start) * KernelSet.Tile;
             var keys = Keys(layer, head) + i * Block;
             for (var t = 0; t < count;)
             {
@@ -94,8 +94,8 @@ internal sealed unsafe class KvCache
     /// <param name="layer">The layer.</param>
     /// <param name="pos">The first token's position.</param>
     /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
-    /// <param name="v">Values of all heads, (kv_dim, Tile).</param>
-    /// <param name="rows">The rows of v to keep.</param>
+    /// <param name="v">Those rows of the values, (rows.Count, Tile).</param>
+    /// <param name="rows">Which they are of all heads' rows.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreValues(int layer, int pos, int count, float* v, Part rows)
     {
@@ -107,7 +107,7 @@ internal sealed unsafe class KvCache
             var values = Values(layer, head) + (long)pos * _headSize + first;
             for (var t = 0; t < count; t++)
                 for (var i = 0; i < run; i++)
-                    values[(long)t * _headSize + i] = v[(row + i) * KernelSet.Tile + t];
+                    values[(long)t * _headSize + i] = v[(row - rows.Start + i) * KernelSet.Tile + t];
             row += run;
         }
     }

@@ -14,6 +14,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     public const int Capacity = MaxTiles * Tile;
 
     private const int MaxTiles = 8;
+    private const int BlockSize = WeightMatrix.BatchRows * Tile;
     private const int StepsPerLayer = 9;
     private const int Tile = KernelSet.Tile;
 
@@ -32,13 +33,8 @@ internal sealed unsafe class PromptBatch : IDisposable
     private readonly BatchActivation _x;        // (dim) the residual stream
     private readonly BatchActivation _normed;   // (dim) norm(x)
     private readonly BatchActivation _q;        // (dim) queries
-    private readonly BatchActivation _k;        // (kv_dim) keys of these positions
-    private readonly BatchActivation _v;        // (kv_dim) values of these positions
     private readonly BatchActivation _attended; // (dim) what the heads found
-    private readonly BatchActivation _gate;     // (hidden_dim) w1 · x
-    private readonly BatchActivation _up;       // (hidden_dim) w3 · x
-    private readonly BatchActivation _hidden;   // (hidden_dim) silu(gate) · up
-    private readonly BatchActivation _delta;    // (dim) what a sublayer adds to the residual stream
+    private readonly BatchActivation _hidden;   // (hidden_dim) silu(w1 · x) · (w3 · x)
     private readonly float* _cos;               // (tiles, head_size / 2, Tile)
     private readonly float* _sin;               // (tiles, head_size / 2, Tile)
     private readonly int[] _tokens = new int[Capacity];
@@ -54,13 +50,8 @@ internal sealed unsafe class PromptBatch : IDisposable
         _x = Features(_config.Dim);
         _normed = Features(_config.Dim, model.GroupSize);
         _q = Features(_config.Dim);
-        _k = Features(_config.KvDim);
-        _v = Features(_config.KvDim);
         _attended = Features(_config.Dim, model.GroupSize);
-        _gate = Features(_config.HiddenDim);
-        _up = Features(_config.HiddenDim);
         _hidden = Features(_config.HiddenDim, model.GroupSize);
-        _delta = Features(_config.Dim);
         _cos = _buffers.Allocate<float>(Capacity * angles.Pairs);
         _sin = _buffers.Allocate<float>(Capacity * angles.Pairs);
         _workers = [.. Enumerable.Range(0, pool.Workers).Select(i => new Worker(model, _buffers))];
@@ -139,10 +130,7 @@ internal sealed unsafe class PromptBatch : IDisposable
             // x += w2 · (silu(w1 · norm(x)) · (w3 · norm(x)))
             Normalize(layer.FfnNorm, layer.W1, worker);
             while (TryTake(me, Blocks(_config.HiddenDim), out var block))
-            {
-                Multiply(layer.W1, _normed, _gate, block, _config.HiddenDim, me);
-                SwiGlu(Multiply(layer.W3, _normed, _up, block, _config.HiddenDim, me));
-            }
+                GateAndUp(layer, block, me);
             Finish(worker);
             Prepare(_hidden, layer.W2, worker);
             AddProduct(layer.W2, _hidden, worker);
@@ -155,7 +143,11 @@ internal sealed unsafe class PromptBatch : IDisposable
         me.Step = 0;
         Normalize(_model.Norm, _model.Classifier, worker);
         while (TryTake(me, Blocks(_config.VocabSize), out var block))
-            Multiply(_model.Classifier, _normed, _logits!, block, _config.VocabSize, me);
+        {
+            var product = Begin(_model.Classifier, block, _config.VocabSize, me.Scratch);
+            for (var tile = 0; tile < Tiles; tile++)
+                Multiply(product, _normed, tile, _logits!.Values(tile, product.Rows.Start));
+        }
     }
 
     private static int Blocks(int rows) => (rows + WeightMatrix.BatchRows - 1) / WeightMatrix.BatchRows;
@@ -175,12 +167,19 @@ internal sealed unsafe class PromptBatch : IDisposable
         _workers[worker].Step++;
     }
 
-    /// <summary>A block of rows of W · x.</summary>
-    private Part Multiply(WeightMatrix w, BatchActivation x, BatchActivation output, int block, int rows, Worker me)
+    /// <summary>Prepares a block of rows of W to be multiplied with one tile after the other.</summary>
+    private BlockProduct Begin(WeightMatrix w, int block, int rows, byte* scratch)
     {
-        var taken = Rows(block, rows);
-        w.Multiply(_kernels, x, new Part(0, Tiles), output, taken, Rows(block + _workers.Length, rows), me.Scratch);
-        return taken;
+        var product = new BlockProduct(w, Rows(block, rows), Rows(block + _workers.Length, rows), scratch);
+        w.Unpack(_kernels, product.Rows, scratch);
+        return product;
+    }
+
+    /// <summary>A block of rows of W · x for a tile, (rows, Tile); it is used while it is near.</summary>
+    private void Multiply(BlockProduct product, BatchActivation x, int tile, float* output)
+    {
+        product.W.Prefetch(product.Next, tile, Tiles);
+        product.W.Multiply(_kernels, x, tile, output, product.Rows, product.Scratch);
     }
 
     private void Embed(int tile, float[] row)
@@ -221,9 +220,12 @@ internal sealed unsafe class PromptBatch : IDisposable
         var me = _workers[worker];
         while (TryTake(me, Blocks(_config.Dim), out var block))
         {
-            var rows = Multiply(w, input, _delta, block, _config.Dim, me);
+            var product = Begin(w, block, _config.Dim, me.Scratch);
             for (var tile = 0; tile < Tiles; tile++)
-                _kernels.Add(_x.Values(tile, rows.Start), _delta.Values(tile, rows.Start), rows.Count * Tile);
+            {
+                Multiply(product, input, tile, me.Result);
+                _kernels.Add(_x.Values(tile, product.Rows.Start), me.Result, product.Rows.Count * Tile);
+            }
         }
         Finish(worker);
     }
@@ -235,24 +237,47 @@ internal sealed unsafe class PromptBatch : IDisposable
         var (queries, keys) = (Blocks(_config.Dim), Blocks(_config.KvDim));
         if (block < queries)
         {
-            var rows = Multiply(layer.Wq, _normed, _q, block, _config.Dim, me);
+            var product = Begin(layer.Wq, block, _config.Dim, me.Scratch);
             for (var tile = 0; tile < Tiles; tile++)
-                Rotate(_q, tile, rows);
+            {
+                var q = _q.Values(tile, product.Rows.Start);
+                Multiply(product, _normed, tile, q);
+                Rotate(q, tile, product.Rows);
+            }
         }
         else if (block < queries + keys)
         {
-            var rows = Multiply(layer.Wk, _normed, _k, block - queries, _config.KvDim, me);
+            var product = Begin(layer.Wk, block - queries, _config.KvDim, me.Scratch);
             for (var tile = 0; tile < Tiles; tile++)
             {
-                Rotate(_k, tile, rows);
-                _cache.StoreKeys(l, _pos + tile * Tile, TokensOf(tile), _k.Values(tile), rows);
+                Multiply(product, _normed, tile, me.Result);
+                Rotate(me.Result, tile, product.Rows);
+                _cache.StoreKeys(l, _pos + tile * Tile, TokensOf(tile), me.Result, product.Rows);
             }
         }
         else
         {
-            var rows = Multiply(layer.Wv, _normed, _v, block - queries - keys, _config.KvDim, me);
+            var product = Begin(layer.Wv, block - queries - keys, _config.KvDim, me.Scratch);
             for (var tile = 0; tile < Tiles; tile++)
-                _cache.StoreValues(l, _pos + tile * Tile, TokensOf(tile), _v.Values(tile), rows);
+            {
+                Multiply(product, _normed, tile, me.Result);
+                _cache.StoreValues(l, _pos + tile * Tile, TokensOf(tile), me.Result, product.Rows);
+            }
+        }
+    }
+
+    /// <summary>A block of rows of the hidden state.</summary>
+    private void GateAndUp(Layer layer, int block, Worker me)
+    {
+        // One matrix after the other: two blocks of weights and a tile would not fit the first cache together.
+        var product = Begin(layer.W1, block, _config.HiddenDim, me.Scratch);
+        for (var tile = 0; tile < Tiles; tile++)
+            Multiply(product, _normed, tile, me.Gate + tile * BlockSize);
+        product = Begin(layer.W3, block, _config.HiddenDim, me.Scratch);
+        for (var tile = 0; tile < Tiles; tile++)
+        {
+            Multiply(product, _normed, tile, me.Result);
+            _kernels.SwiGlu(me.Gate + tile * BlockSize, me.Result, _hidden.Values(tile, product.Rows.Start), product.Rows.Count * Tile);
         }
     }
 
@@ -274,7 +299,8 @@ internal sealed unsafe class PromptBatch : IDisposable
         _kernels.MatMul(_cache.Values(layer, kvHead), 1, headSize, scores, _attended.Values(tile, head * headSize), headSize, end);
     }
 
-    private void Rotate(BatchActivation x, int tile, Part rows)
+    /// <summary>Turns some rows of queries or keys of a tile, (rows, Tile).</summary>
+    private void Rotate(float* x, int tile, Part rows)
     {
         var headSize = _config.HeadSize;
         for (var row = rows.Start; row < rows.End;)
@@ -282,15 +308,22 @@ internal sealed unsafe class PromptBatch : IDisposable
             var pair = row % headSize / 2;
             var pairs = Math.Min(headSize / 2 - pair, (rows.End - row) / 2);
             var angle = (tile * _angles.Pairs + pair) * Tile;
-            _kernels.RopeTile(x.Values(tile, row), _cos + angle, _sin + angle, pairs);
+            _kernels.RopeTile(x + (row - rows.Start) * Tile, _cos + angle, _sin + angle, pairs);
             row += 2 * pairs;
         }
     }
 
-    private void SwiGlu(Part rows)
+    /// <summary>Some rows of a matrix, ready to be multiplied, and those that the worker will probably take next.</summary>
+    private readonly struct BlockProduct(WeightMatrix w, Part rows, Part next, byte* scratch)
     {
-        for (var tile = 0; tile < Tiles; tile++)
-            _kernels.SwiGlu(_gate.Values(tile, rows.Start), _up.Values(tile, rows.Start), _hidden.Values(tile, rows.Start), rows.Count * Tile);
+        public WeightMatrix W { get; } = w;
+
+        public Part Rows { get; } = rows;
+
+        public Part Next { get; } = next;
+
+        /// <summary>The rows from <see cref="WeightMatrix.Unpack"/>.</summary>
+        public byte* Scratch { get; } = scratch;
     }
 
     /// <summary>Where one worker is, and memory of its own.</summary>
@@ -305,7 +338,13 @@ internal sealed unsafe class PromptBatch : IDisposable
         /// <summary>Attention scores of one head and tile, (seq_len in whole key blocks, Tile).</summary>
         public float* Scores { get; } = buffers.Allocate<float>((long)KvCache.RoundUp(model.Config.MaxSeqLen) * Tile);
 
-        /// <summary>Room to unpack weights.</summary>
+        /// <summary>Room to unpack a block of weights.</summary>
         public byte* Scratch { get; } = buffers.Allocate<byte>(WeightMatrix.ScratchBytes(Math.Max(model.Config.Dim, model.Config.HiddenDim)));
+
+        /// <summary>A block of rows of a product, (BatchRows, Tile).</summary>
+        public float* Result { get; } = buffers.Allocate<float>(BlockSize);
+
+        /// <summary>A block of rows of w1 · x for every tile, (MaxTiles, BatchRows, Tile).</summary>
+        public float* Gate { get; } = buffers.Allocate<float>(MaxTiles * BlockSize);
     }
 }

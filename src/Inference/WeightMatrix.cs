@@ -25,17 +25,28 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <summary><see cref="Prepare(KernelSet, Activation)"/> for a tile of tokens.</summary>
     public abstract void Prepare(KernelSet kernels, BatchActivation x, int tile);
 
-    /// <summary><see cref="Multiply(KernelSet, Activation, float*, Part)"/> for every token of a batch.</summary>
+    /// <summary>Brings rows, once for every tile of a batch, into the form that their products take.</summary>
     /// <param name="kernels">Who computes.</param>
-    /// <param name="x">Prepared activations, (tiles, cols, Tile).</param>
-    /// <param name="tiles">The tiles to multiply with.</param>
-    /// <param name="output">Activations of as many tiles, (rows of the whole matrix).</param>
-    /// <param name="rows">The rows to compute, <see cref="BatchRows"/> at the most.</param>
-    /// <param name="next">The rows that the caller will compute next: they are brought near meanwhile.</param>
-    /// <param name="scratch">Memory of the caller's own: <see cref="ScratchBytes"/>.</param>
-    public abstract void Multiply(KernelSet kernels, BatchActivation x, Part tiles, BatchActivation output, Part rows, Part next, byte* scratch);
+    /// <param name="rows">The rows, <see cref="BatchRows"/> at the most.</param>
+    /// <param name="scratch">Where to: <see cref="ScratchBytes"/> of the caller's own.</param>
+    public abstract void Unpack(KernelSet kernels, Part rows, byte* scratch);
 
-    /// <summary>Memory that a batch needs to unpack or arrange weights of a matrix of that width.</summary>
+    /// <summary><see cref="Multiply(KernelSet, Activation, float*, Part)"/> for every token of a tile.</summary>
+    /// <param name="kernels">Who computes.</param>
+    /// <param name="x">Prepared activations, (cols, Tile).</param>
+    /// <param name="tile">The tile to multiply with.</param>
+    /// <param name="output">Those rows alone, (rows.Count, Tile).</param>
+    /// <param name="rows">The rows to compute.</param>
+    /// <param name="scratch">The same rows from <see cref="Unpack"/>.</param>
+    public abstract void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch);
+
+    /// <summary>Asks for a part of some rows' weights to be brought near.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="part">Which part, from 0.</param>
+    /// <param name="parts">How many there are.</param>
+    public abstract void Prefetch(Part rows, int part, int parts);
+
+    /// <summary>Memory that <see cref="Unpack"/> needs for a matrix of that width.</summary>
     public static long ScratchBytes(int cols) => BatchRows * (long)cols * (sizeof(byte) + sizeof(float));
 
     /// <summary>Copies a row as float32: the embedding of a token.</summary>
