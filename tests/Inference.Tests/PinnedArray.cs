@@ -9,12 +9,12 @@ internal static class PinnedArray
     private const int Remembered = 1024;
 
     [ThreadStatic]
-    private static Queue<Array>? s_last;
+    private static Queue<Array>? _last;
 
     public static T[] Of<T>(int length) where T : unmanaged
     {
         var array = GC.AllocateArray<T>(length, pinned: true);
-        var last = s_last ??= new Queue<Array>(Remembered);
+        var last = _last ??= new Queue<Array>(Remembered);
         if (last.Count == Remembered)
             last.Dequeue();
         last.Enqueue(array);
