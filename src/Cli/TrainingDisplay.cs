@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using LlamaFullstack.Run;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Distributed;
 
@@ -43,7 +44,7 @@ internal sealed class TrainingDisplay(string outDir, int maxIters, bool drawsLos
         }
         catch (Exception e)
         {
-            Console.Error.WriteLine($"note: {path} is not drawn: {e.Message.ReplaceLineEndings(" ")}");
+            ExitCode.Say($"note: {path} is not drawn: {e.Message}");
         }
     }
 

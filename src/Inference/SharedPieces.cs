@@ -75,7 +75,7 @@ internal sealed class SharedPieces(int workers)
             return false;
         }
 
-        /// <summary>Asks whether this worker's result is the one that counts. If so it must copy it to where all see it, and call <see cref="Kept"/>.</summary>
+        /// <summary>Asks whether this worker's result is the one that counts. If so it must copy it to where all see it, and call <see cref="Keep"/>.</summary>
         /// <param name="piece">The piece that it has taken.</param>
         public bool TryKeep(int piece) => Interlocked.CompareExchange(ref State(piece), _step | Keeping, _step | Taken) == (_step | Taken);
 

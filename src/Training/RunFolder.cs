@@ -36,10 +36,8 @@ internal sealed class RunFolder(TrainingConfig config)
         var notes = new List<string>();
         var data = new DataFolder(config.DataDir, config.Dataset);
         var tokens = data.Tokens(config.DataVocabSize);
-        if (config.InitFrom != "resume" && SetEarlierRunAside() is { } previous)
-            notes.Add($"{config.OutDir} holds an earlier run: moved to {previous}. (--init_from=resume goes on with a run.)");
-        if (config.InitFrom == "resume" && FindChangeOfData(tokens) is { } change)
-            notes.Add(change);
+        if ((config.InitFrom == "resume" ? FindChangeOfData(tokens) : SetEarlierRunAside()) is { } note)
+            notes.Add(note);
         AtomicFile.WriteAllText(Path.Combine(config.OutDir, "config.json"), JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig) + "\n");
         var manifest = Path.Combine(tokens, TokenManifest.FileName);
         if (File.Exists(manifest))
@@ -64,7 +62,7 @@ internal sealed class RunFolder(TrainingConfig config)
         Directory.CreateDirectory(previous);
         foreach (var path in FilesOfARun.SelectMany(name => Directory.GetFileSystemEntries(config.OutDir, name)))
             Directory.Move(path, Path.Combine(previous, Path.GetFileName(path)));
-        return previous;
+        return $"{config.OutDir} holds an earlier run: moved to {previous}. (--init_from=resume goes on with a run.)";
     }
 
     // Where a manifest is missing, as beside tokens of llama2.c's, nothing is known.

@@ -36,7 +36,7 @@ internal sealed unsafe partial class DetachedProcess
             _ = posix_spawnattr_setpgroup(attributes, 0);
             var error = posix_spawnp(out var id, args[0], null, attributes, args, settings);
             _ = posix_spawnattr_destroy(attributes);
-            return error == 0 ? new DetachedProcess(id) : throw new IOException($"{command[0]}: {Marshal.GetPInvokeErrorMessage(error)}");
+            return error == 0 ? new DetachedProcess(id) : throw new IOException(Marshal.GetPInvokeErrorMessage(error));
         }
         finally
         {

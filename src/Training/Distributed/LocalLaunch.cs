@@ -22,7 +22,7 @@ public static class LocalLaunch
     /// <param name="stopSignal">The signal that stops a rank once it has saved its state; mpirun must hand it on.</param>
     /// <param name="cancellation">Stops all ranks after the same update, saved.</param>
     /// <returns>mpirun's exit code.</returns>
-    /// <exception cref="IOException">There is no mpirun.</exception>
+    /// <exception cref="IOException">There is no mpirun, or it cannot be started.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static int Run(int processes, IEnumerable<string> args, int stopSignal, CancellationToken cancellation)
     {
@@ -35,7 +35,7 @@ public static class LocalLaunch
         }
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
         {
-            throw new IOException($"--nproc_per_node {processes}: there is no mpirun on the PATH. Install an MPI, such as Debian's openmpi-bin.", e);
+            throw new IOException($"--nproc_per_node {processes}: mpirun cannot be started: {e.Message}. Install an MPI, such as Debian's openmpi-bin.", e);
         }
     }
 

@@ -19,6 +19,8 @@ internal sealed unsafe class ThreadMemory
         if (length > _length)
         {
             NativeMemory.AlignedFree(_memory);
+            _memory = null; // where there is no memory for more, the finalizer has nothing left to free
+            _length = 0;
             _memory = NativeMemory.AlignedAlloc(length, Line);
             _length = length;
         }
