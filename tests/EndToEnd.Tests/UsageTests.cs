@@ -14,6 +14,7 @@ public class UsageTests
     [InlineData("--wandb_log True: expected False: a run is not sent to wandb", "train", "--wandb_log=True")]
     [InlineData("--vocab_size -1: expected 0 (Llama 2's own)", "data", "pretokenize", "--vocab_size=-1")]
     [InlineData("--max_seq_len 0: expected 1 or more.", "export", "--max_seq_len=0")]
+    [InlineData("a.safetensors: a .safetensors file is part of a folder for Hugging Face's transformers.", "export", "a.safetensors")]
     [InlineData("no model: name its file, such as out/model.bin. See llamafs run --help.", "run", "")]
     [InlineData("Required command was not provided.", "[suggest]")]
     public void AnImpossibleCommandLine_IsAUsageError(string message, params string[] args) => Llamafs.Run(args).AssertFails(2, message);

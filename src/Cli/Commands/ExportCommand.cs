@@ -14,6 +14,7 @@ internal static class ExportCommand
     private const string Folder = "out";
     private const string GgufExtension = ".gguf";
     private const string CheckpointExtension = ".pt";
+    private const string SafetensorsExtension = ".safetensors";
 
     private static readonly Dictionary<string, GgufType> GgufTypes = new()
     {
@@ -63,6 +64,8 @@ internal static class ExportCommand
                     throw new UsageException(option == tokenizer ? $"{option.Name}: not of such a target. Name one that ends in {GgufExtension}, a model file, or --version -1."
                         : option == dtype ? $"{option.Name}: not of such a target, whose weights --version chooses. Name one that ends in {GgufExtension} or {CheckpointExtension}, or --version -1."
                         : $"{option.Name}: not of such a target, whose weights --dtype chooses.");
+            if (!isFolder && Path.GetExtension(path) == SafetensorsExtension)
+                throw new UsageException($"{path}: a {SafetensorsExtension} file is part of a folder for Hugging Face's transformers. Name the folder, with --version -1.");
             if ((isCheckpoint || isFolder) && parsed.GetResult(lossTokens) is { Implicit: false })
                 throw new UsageException($"{lossTokens.Name}: the engine does not run such a target. Write a model file or a GGUF file.");
             var folder = new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!);
