@@ -32,6 +32,34 @@ public sealed class TrainerTests
             Assert.Equal(WithoutFolder(folder, "a", file), WithoutFolder(folder, "b", file));
     }
 
+    // Each run begins with threads that find no buffer yet, and such buffers that to make one takes a while: two threads must not both do it.
+    [Fact]
+    public void Run_OneThreadOrTwo_GivesTheSameLossesAndBytes()
+    {
+        using var folder = new TempFolder();
+        var threads = TorchSharp.torch.get_num_threads();
+        try
+        {
+            EventLog TrainOn(int count, string name)
+            {
+                TorchSharp.torch.set_num_threads(count);
+                return Train(TinyRun.Create(folder, name) with { Dropout = 0, MaxSeqLen = 128, BatchSize = 64, GradientAccumulationSteps = 1, MaxIters = 2, EvalIters = 1 });
+            }
+            var alone = TrainOn(1, "a0");
+            for (var round = 0; round < 8; round++)
+            {
+                var shared = TrainOn(2, $"b{round}");
+                Assert.Equal(alone.Losses, shared.Losses);
+                foreach (var file in (string[])["ckpt.safetensors", "model.bin"])
+                    Assert.Equal(WithoutFolder(folder, "a0", file), WithoutFolder(folder, $"b{round}", file));
+            }
+        }
+        finally
+        {
+            TorchSharp.torch.set_num_threads(threads);
+        }
+    }
+
     [Fact]
     public void Run_StoppedAndResumed_IsBitForBitTheRunThatNeverStopped()
     {

@@ -186,6 +186,13 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     private double Classify(TokenBatch batch, TileBuffers<T> buffers, int group, Tiles<T> stream, bool keeps)
     {
         var scores = buffers.Scores;
+        Tiles<T> byStream = default, rows = default;
+        T* classifierGradient = null;
+        if (keeps)
+        {
+            (byStream, rows) = (buffers.Gradients.Streams[0], buffers.Gradients.XRows);
+            classifierGradient = buffers.ClassifierGradient;
+        }
         var losses = new double[batch.Tiles];
         for (var part = 0; part < batch.Tiles; part += buffers.TilesOfPart)
         {
@@ -202,12 +209,12 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
                 if (!keeps)
                     return;
                 for (var i = 0; i < count; i++)
-                    ToRows(_config.Dim, normed[i], buffers.Gradients.XRows[start + first + i]);
-                _classifier.MultiplyTransposed(scores.From(first), buffers.Gradients.Streams[0].From(start + first), count);
+                    ToRows(_config.Dim, normed[i], rows[start + first + i]);
+                _classifier.MultiplyTransposed(scores.From(first), byStream.From(start + first), count);
             });
             if (keeps)
-                ForRows(_config.VocabSize, (row, rows) => _classifier.AddGradient(
-                    row, rows, tiles, scores, buffers.Gradients.XRows.From(start), buffers.ClassifierGradient, accumulate: start > 0));
+                ForRows(_config.VocabSize, (row, count) => _classifier.AddGradient(
+                    row, count, tiles, scores, rows.From(start), classifierGradient, accumulate: start > 0));
         }
         return losses.Sum();
     }
@@ -221,8 +228,10 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         using var noGrad = no_grad();
         var (gradients, factor, group) = (buffers.Gradients, T.CreateTruncating(lossGradient), GroupSize(batch.Tiles));
         var groups = (batch.Tiles + group - 1) / group;
+        var classifierGradient = buffers.ClassifierGradient;
+        var last = buffers.Stream(_config.NLayers);
         _classifier.BeginGradient();
-        ForRows(_config.VocabSize, (row, rows) => _classifier.AddGradient((nint)row * _config.Dim, (nint)rows * _config.Dim, buffers.ClassifierGradient, 1, factor));
+        ForRows(_config.VocabSize, (row, rows) => _classifier.AddGradient((nint)row * _config.Dim, (nint)rows * _config.Dim, classifierGradient, 1, factor));
         var (output, middle, input) = (gradients.Streams[1], gradients.Streams[0], gradients.Streams[2]);
         TorchThreads.For(groups, task =>
         {
@@ -231,7 +240,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
             {
                 TokenTile<T>.Scale(_config.Dim, factor, middle[tile], middle[tile]);
                 new Span<T>(output[tile], _config.Dim * Tile).Clear();
-                TokenTile<T>.NormBackward(_config.Dim, _epsilon, buffers.Stream(_config.NLayers)[tile], _norm.Values, middle[tile], output[tile], lanes);
+                TokenTile<T>.NormBackward(_config.Dim, _epsilon, last[tile], _norm.Values, middle[tile], output[tile], lanes);
             }
             SumLanes(lanes, gradients.AttentionNorm + (nint)task * _config.Dim);
         });
