@@ -61,9 +61,9 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
             {
                 var seen = Math.Min(time, first + Tile);
                 LoadQueries(time, first, head, qkv, queries);
-                MatrixProduct.Compute(seen, size, Tile, keys, size, 1, queries, Tile, scores, Tile, accumulate: false);
+                MatrixProduct.Compute<Register512<T>, T>(seen, size, Tile, keys, size, 1, queries, Tile, scores, Tile, accumulate: false);
                 Softmax(seen, first, scores, logSums + (nint)head * time + first, Math.Min(Tile, time - first));
-                MatrixProduct.Compute(size, seen, Tile, values, 1, RowLength, scores, Tile, mixed, Tile, accumulate: false);
+                MatrixProduct.Compute<Register512<T>, T>(size, seen, Tile, values, 1, RowLength, scores, Tile, mixed, Tile, accumulate: false);
                 Transposition.Compute(size, Math.Min(Tile, time - first), mixed, Tile, output + (nint)first * _config.Dim + head * size, _config.Dim);
             }
         }
@@ -106,12 +106,12 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
                     logs[lane] = lane < count ? logSums[(nint)head * time + first + lane] : T.Zero;
                     shares[lane] = lane < count ? Dot(gradient + at + (nint)lane * _config.Dim, output + at + (nint)lane * _config.Dim, size) : T.Zero;
                 }
-                MatrixProduct.Compute(seen, size, Tile, keys, size, 1, queries, Tile, p, Tile, accumulate: false);
-                MatrixProduct.Compute(seen, size, Tile, values, RowLength, 1, gradients, Tile, ds, Tile, accumulate: false);
+                MatrixProduct.Compute<Register512<T>, T>(seen, size, Tile, keys, size, 1, queries, Tile, p, Tile, accumulate: false);
+                MatrixProduct.Compute<Register512<T>, T>(seen, size, Tile, values, RowLength, 1, gradients, Tile, ds, Tile, accumulate: false);
                 SoftmaxBackward(seen, first, p, ds, logs, shares);
-                MatrixProduct.Compute(size, seen, Tile, keys, 1, size, ds, Tile, queryGradient, Tile, accumulate: false);
-                MatrixProduct.Compute(seen, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient, _padded, accumulate: true);
-                MatrixProduct.Compute(seen, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient, _padded, accumulate: true);
+                MatrixProduct.Compute<Register512<T>, T>(size, seen, Tile, keys, 1, size, ds, Tile, queryGradient, Tile, accumulate: false);
+                MatrixProduct.Compute<Register512<T>, T>(seen, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient, _padded, accumulate: true);
+                MatrixProduct.Compute<Register512<T>, T>(seen, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient, _padded, accumulate: true);
                 StoreQueryGradient(first, count, queryGradient, gradientQkv + (nint)first * RowLength + head * size);
             }
         }

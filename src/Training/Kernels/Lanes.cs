@@ -1,14 +1,18 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 
 namespace LlamaFullstack.Training.Kernels;
 
 /// <summary>What the kernels need of a register beyond .NET's own Vector512, for float32 and, so that gradients can be checked, float64.</summary>
 internal static class Lanes
 {
-    /// <summary>Whether the kernels are worth using: elsewhere a Vector512 is several registers, and libtorch's operators are as fast.</summary>
+    /// <summary>Whether the kernels of 512 bits are worth using: elsewhere a Vector512 is several registers, and libtorch's operators are as fast.</summary>
     public static bool AreFast => Vector512.IsHardwareAccelerated;
+
+    /// <summary>Whether tiles are worth using: 512 and 256 bits are, 128 bits of a PC are not (docs/LOG.md 2026-11-28), and NEON's, which multiply and add at once, were not measured.</summary>
+    public static bool AreFastInTiles => Vector256.IsHardwareAccelerated || AdvSimd.IsSupported;
 
     /// <summary>a · b + c, rounded once where the processor can.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -19,28 +23,31 @@ internal static class Lanes
     /// <summary>exp(x), within 2 ulp; 0 below the least exponent, NaN for NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<T> Exp<T>(Vector512<T> x) where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
-        typeof(T) == typeof(float) ? Exp(x.AsSingle()).As<float, T>() : Vector512.Exp(x.AsDouble()).As<double, T>();
+        Exp<Register512<T>, T>(new(x)).Value;
 
+    /// <summary>The same in a register of any width.</summary>
     // 2^n · e^r with n whole and |r| <= ln 2 / 2, and of e^r the polynomial of degree 6 from Cephes' expf. .NET's Vector512.Exp
     // computes in float64, which takes three times as long (docs/LOG.md).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Exp(Vector512<float> x)
+    public static V Exp<V, T>(V x) where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         const float Least = -87.33f; // e^x is a normal number above
         const float Greatest = 88.37f;
         const float Shifter = 12582912f; // 1.5 · 2^23: what is added to it is rounded to a whole number, in the low bits
-        var bounded = Vector512.MinNative(Vector512.Create(Greatest), Vector512.MaxNative(Vector512.Create(Least), x));
-        var shifted = MultiplyAdd(bounded, Vector512.Create(1.44269504f), Vector512.Create(Shifter)); // log2 e
-        var n = shifted - Vector512.Create(Shifter);
-        var r = MultiplyAdd(n, Vector512.Create(-0.693359375f), bounded); // ln 2 in two parts
-        r = MultiplyAdd(n, Vector512.Create(2.12194440e-4f), r);
-        var p = MultiplyAdd(r, Vector512.Create(1.9875691500e-4f), Vector512.Create(1.3981999507e-3f));
-        p = MultiplyAdd(p, r, Vector512.Create(8.3334519073e-3f));
-        p = MultiplyAdd(p, r, Vector512.Create(4.1665795894e-2f));
-        p = MultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
-        p = MultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
-        p = MultiplyAdd(p, r * r, r) + Vector512<float>.One;
-        var power = (p.AsInt32() + (shifted.AsInt32() << 23)).AsSingle();
-        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(Least)), Vector512<float>.Zero, power);
+        static V Of(float value) => V.Create(Unsafe.BitCast<float, T>(value));
+        if (typeof(T) != typeof(float))
+            return V.ExpOfDoubles(x);
+        var bounded = V.Min(Of(Greatest), V.Max(Of(Least), x));
+        var shifted = V.MultiplyAdd(bounded, Of(1.44269504f), Of(Shifter)); // log2 e
+        var n = shifted - Of(Shifter);
+        var r = V.MultiplyAdd(n, Of(-0.693359375f), bounded); // ln 2 in two parts
+        r = V.MultiplyAdd(n, Of(2.12194440e-4f), r);
+        var p = V.MultiplyAdd(r, Of(1.9875691500e-4f), Of(1.3981999507e-3f));
+        p = V.MultiplyAdd(p, r, Of(8.3334519073e-3f));
+        p = V.MultiplyAdd(p, r, Of(4.1665795894e-2f));
+        p = V.MultiplyAdd(p, r, Of(1.6666665459e-1f));
+        p = V.MultiplyAdd(p, r, Of(5.0000001201e-1f));
+        p = V.MultiplyAdd(p, r * r, r) + Of(1);
+        return V.ZeroBelow(Unsafe.BitCast<float, T>(Least), x, V.TimesPowerOfTwo(p, shifted));
     }
 }

@@ -6,8 +6,8 @@ namespace LlamaFullstack.Training.Kernels;
 
 /// <summary>The matrix product that everything is made of, C = A · B or C += A · B, on one thread.</summary>
 /// <remarks>
-/// Eight rows of up to three registers of C stay in registers: 24 sums, which hide the latency of the multiply-add units, from 11
-/// loads. A panel of B, as wide as these, is copied together so that it stays in the first cache while all rows of A go by. A value of C
+/// Eight rows of up to three registers of 512 bits of C stay in registers: 24 sums, which hide the latency of the multiply-add units, from
+/// 11 loads. Narrower registers are but sixteen, and hold four rows of up to three: 12 sums from 7 loads. A panel of B, as wide as these, is copied together so that it stays in the first cache while all rows of A go by. A value of C
 /// is the same whatever part of C is computed with it.
 /// </remarks>
 internal static unsafe class MatrixProduct
@@ -35,8 +35,8 @@ internal static unsafe class MatrixProduct
     /// <param name="c">C's value (i, j) lies at i · <paramref name="cRow"/> + j.</param>
     /// <param name="cRow">Step between C's rows.</param>
     /// <param name="accumulate">Whether to add to C.</param>
-    public static void Compute<T>(int rows, int inner, int width, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    public static void Compute<V, T>(int rows, int inner, int width, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         var lanes = Vector512<T>.Count;
         var depths = (inner + MaxDepth - 1) / MaxDepth;
@@ -66,33 +66,33 @@ internal static unsafe class MatrixProduct
                     T* target = c + i * cRow + j;
                     if (columns == padded)
                     {
-                        Tile(count, padded, depth, tile, tileRow, tileColumn, together, target, cRow, accumulate || k > 0);
+                        Tile<V, T>(count, padded, depth, tile, tileRow, tileColumn, together, target, cRow, accumulate || k > 0);
                         continue;
                     }
                     if (accumulate || k > 0)
                         Copy(count, columns, target, cRow, edge, padded);
-                    Tile(count, padded, depth, tile, tileRow, tileColumn, together, edge, padded, accumulate || k > 0);
+                    Tile<V, T>(count, padded, depth, tile, tileRow, tileColumn, together, edge, padded, accumulate || k > 0);
                     Copy(count, columns, edge, padded, target, cRow);
                 }
             }
         }
     }
 
-    /// <summary>C = A · B, or C += A · B, where B and C are two registers wide and lie row after row.</summary>
+    /// <summary>C = A · B, or C += A · B, where B and C are two cache lines wide and lie row after row.</summary>
     /// <param name="rows">Of A and C.</param>
     /// <param name="inner">Columns of A, rows of B.</param>
     /// <param name="a">As in <see cref="Compute"/>.</param>
     /// <param name="aRow">Step between A's rows.</param>
     /// <param name="aColumn">Step between A's columns.</param>
-    /// <param name="b">(inner, two registers).</param>
-    /// <param name="c">(rows, two registers).</param>
+    /// <param name="b">(inner, two cache lines).</param>
+    /// <param name="c">(rows, two cache lines).</param>
     /// <param name="accumulate">Whether to add to C.</param>
     /// <param name="count">How many B there are for the same A, so that it is read once.</param>
     /// <param name="bStep">From one to the next.</param>
     /// <param name="cStep">The same of C.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Narrow<T>(int rows, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, bool accumulate, int count = 1, nint bStep = 0, nint cStep = 0)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    public static void Narrow<V, T>(int rows, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, bool accumulate, int count = 1, nint bStep = 0, nint cStep = 0)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         var width = 2 * Vector512<T>.Count;
         for (var i = 0; i < rows; i += Rows)
@@ -102,31 +102,31 @@ internal static unsafe class MatrixProduct
             if (i + Rows <= rows)
             {
                 for (var n = 0; n < count; n++)
-                    EightRows<T, Two>(inner, a + i * aRow, aRow, aColumn, b + n * bStep, width, c + n * cStep + i * width, width, accumulate);
+                    EightRows<V, T, Two>(inner, a + i * aRow, aRow, aColumn, b + n * bStep, width, c + n * cStep + i * width, width, accumulate);
                 continue;
             }
             for (var row = i; row < rows; row++)
                 for (var n = 0; n < count; n++)
                     for (var j = 0; j < width; j += width / 2)
-                        OneRow(inner, a + row * aRow, aColumn, b + n * bStep + j, width, c + n * cStep + row * width + j, accumulate);
+                        OneRow<V, T>(inner, a + row * aRow, aColumn, b + n * bStep + j, width, c + n * cStep + row * width + j, accumulate);
         }
     }
 
-    /// <summary>C = Σ A · B or C += Σ A · B over many A and B, whose inner side is two registers long, and which lie as tiles of tokens do.</summary>
+    /// <summary>C = Σ A · B or C += Σ A · B over many A and B, whose inner side is two cache lines long, and which lie as tiles of tokens do.</summary>
     /// <param name="row">The first row of C to compute.</param>
     /// <param name="end">The last one and 1.</param>
     /// <param name="width">Columns of B and C.</param>
     /// <param name="tiles">How many A and B there are.</param>
-    /// <param name="a">(rows, two registers), each; eight rows or more, whatever part of C is asked for.</param>
+    /// <param name="a">(rows, two cache lines), each; eight rows or more, whatever part of C is asked for.</param>
     /// <param name="aStep">From one A to the next.</param>
-    /// <param name="b">(two registers, width), each.</param>
-    /// <param name="bRow">Step between B's rows; there are values, of no importance, up to whole registers.</param>
+    /// <param name="b">(two cache lines, width), each.</param>
+    /// <param name="bRow">Step between B's rows; there are values, of no importance, up to whole cache lines.</param>
     /// <param name="bStep">From one B to the next.</param>
     /// <param name="c">(rows, width).</param>
     /// <param name="accumulate">Whether to add to C.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Sum<T>(int row, int end, int width, int tiles, T* a, nint aStep, T* b, nint bRow, nint bStep, T* c, bool accumulate)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    public static void Sum<V, T>(int row, int end, int width, int tiles, T* a, nint aStep, T* b, nint bRow, nint bStep, T* c, bool accumulate)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         var lanes = Vector512<T>.Count;
         var (inner, depth) = (2 * lanes, MaxDepth / (2 * lanes));
@@ -147,11 +147,11 @@ internal static unsafe class MatrixProduct
                     T* target = whole ? c + (nint)i * width + j : edge, from = a + first * aStep + (nint)start * inner, right = b + first * bStep + j;
                     var targetRow = whole ? width : registers * lanes;
                     if (registers == 3)
-                        EightRows<T, Three>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
+                        EightRows<V, T, Three>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
                     else if (registers == 2)
-                        EightRows<T, Two>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
+                        EightRows<V, T, Two>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
                     else
-                        EightRows<T, One>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
+                        EightRows<V, T, One>(inner, from, inner, 1, right, bRow, target, targetRow, whole && adds, count, aStep, bStep);
                     if (whole)
                         continue;
                     for (var r = i; r < Math.Min(end, start + Rows); r++)
@@ -186,36 +186,41 @@ internal static unsafe class MatrixProduct
 
     /// <summary>At most eight rows and three registers of C, for a panel of B.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile<T>(int rows, int width, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, nint cRow, bool accumulate)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    private static void Tile<V, T>(int rows, int width, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, nint cRow, bool accumulate)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         var lanes = Vector512<T>.Count;
         if (rows < Rows)
         {
             for (var i = 0; i < rows; i++)
                 for (var j = 0; j < width; j += lanes)
-                    OneRow(inner, a + i * aRow, aColumn, b + j, width, c + i * cRow + j, accumulate);
+                    OneRow<V, T>(inner, a + i * aRow, aColumn, b + j, width, c + i * cRow + j, accumulate);
         }
         else if (width == 3 * lanes)
         {
-            EightRows<T, Three>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+            EightRows<V, T, Three>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
         }
         else if (width == 2 * lanes)
         {
-            EightRows<T, Two>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+            EightRows<V, T, Two>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
         }
         else
         {
-            EightRows<T, One>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
+            EightRows<V, T, One>(inner, a, aRow, aColumn, b, width, c, cRow, accumulate);
         }
     }
 
     /// <summary>Eight rows of one to three registers, of one product or of the sum of several. The number of registers is a type, so that the compiler leaves out what is not there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void EightRows<T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count = 1, nint aStep = 0, nint bStep = 0)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    private static void EightRows<V, T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count = 1, nint aStep = 0, nint bStep = 0)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where TWidth : struct, IWidth
     {
+        if (typeof(V) != typeof(Register512<T>))
+        {
+            EightNarrowRows<V, T, TWidth>(inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+            return;
+        }
         var lanes = Vector512<T>.Count;
         Vector512<T> c00 = default, c01 = default, c02 = default;
         Vector512<T> c10 = default, c11 = default, c12 = default;
@@ -353,13 +358,111 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    private static void OneRow<T>(int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    /// <summary>One row, 512 bits wide.</summary>
+    private static void OneRow<V, T>(int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var sum = accumulate ? Vector512.Load(c) : default;
-        for (var k = 0; k < inner; k++)
-            sum = Lanes.MultiplyAdd(Vector512.Create(a[k * aColumn]), Vector512.Load(b + k * bRow), sum);
-        Vector512.Store(sum, c);
+        for (var lane = 0; lane < Vector512<T>.Count; lane += V.Count)
+        {
+            V sum = accumulate ? V.Load(c + lane) : default;
+            for (var k = 0; k < inner; k++)
+                sum = V.MultiplyAdd(V.Create(a[k * aColumn]), V.Load(b + k * bRow + lane), sum);
+            sum.Store(c + lane);
+        }
+    }
+
+    /// <summary>The same eight rows in narrower registers: four at a time, and a part of the width as wide in these as the whole is in registers of 512 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void EightNarrowRows<V, T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where TWidth : struct, IWidth
+    {
+        for (var row = 0; row < Rows; row += 4)
+            for (var j = 0; j < TWidth.Registers * Vector512<T>.Count; j += TWidth.Registers * V.Count)
+                FourRows<V, T, TWidth>(inner, a + row * aRow, aRow, aColumn, b + j, bRow, c + row * cRow + j, cRow, accumulate, count, aStep, bStep);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FourRows<V, T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where TWidth : struct, IWidth
+    {
+        V c00 = default, c01 = default, c02 = default;
+        V c10 = default, c11 = default, c12 = default;
+        V c20 = default, c21 = default, c22 = default;
+        V c30 = default, c31 = default, c32 = default;
+        if (accumulate)
+        {
+            c00 = V.Load(c);
+            c10 = V.Load(c + cRow);
+            c20 = V.Load(c + 2 * cRow);
+            c30 = V.Load(c + 3 * cRow);
+            if (TWidth.Registers > 1)
+            {
+                c01 = V.Load(c + V.Count);
+                c11 = V.Load(c + cRow + V.Count);
+                c21 = V.Load(c + 2 * cRow + V.Count);
+                c31 = V.Load(c + 3 * cRow + V.Count);
+            }
+            if (TWidth.Registers > 2)
+            {
+                c02 = V.Load(c + 2 * V.Count);
+                c12 = V.Load(c + cRow + 2 * V.Count);
+                c22 = V.Load(c + 2 * cRow + 2 * V.Count);
+                c32 = V.Load(c + 3 * cRow + 2 * V.Count);
+            }
+        }
+        var aThree = 3 * aRow;
+        (aStep, bStep) = (aStep - inner * aColumn, bStep - inner * bRow);
+        for (; count > 0; count--, a += aStep, b += bStep)
+        {
+            for (var k = 0; k < inner; k++, a += aColumn, b += bRow)
+            {
+                V b0 = V.Load(b), b1 = TWidth.Registers > 1 ? V.Load(b + V.Count) : default, b2 = TWidth.Registers > 2 ? V.Load(b + 2 * V.Count) : default;
+                var value = V.Create(a[0]);
+                c00 = V.MultiplyAdd(value, b0, c00);
+                if (TWidth.Registers > 1)
+                    c01 = V.MultiplyAdd(value, b1, c01);
+                if (TWidth.Registers > 2)
+                    c02 = V.MultiplyAdd(value, b2, c02);
+                value = V.Create(a[aRow]);
+                c10 = V.MultiplyAdd(value, b0, c10);
+                if (TWidth.Registers > 1)
+                    c11 = V.MultiplyAdd(value, b1, c11);
+                if (TWidth.Registers > 2)
+                    c12 = V.MultiplyAdd(value, b2, c12);
+                value = V.Create(a[2 * aRow]);
+                c20 = V.MultiplyAdd(value, b0, c20);
+                if (TWidth.Registers > 1)
+                    c21 = V.MultiplyAdd(value, b1, c21);
+                if (TWidth.Registers > 2)
+                    c22 = V.MultiplyAdd(value, b2, c22);
+                value = V.Create(a[aThree]);
+                c30 = V.MultiplyAdd(value, b0, c30);
+                if (TWidth.Registers > 1)
+                    c31 = V.MultiplyAdd(value, b1, c31);
+                if (TWidth.Registers > 2)
+                    c32 = V.MultiplyAdd(value, b2, c32);
+            }
+        }
+        c00.Store(c);
+        c10.Store(c + cRow);
+        c20.Store(c + 2 * cRow);
+        c30.Store(c + 3 * cRow);
+        if (TWidth.Registers > 1)
+        {
+            c01.Store(c + V.Count);
+            c11.Store(c + cRow + V.Count);
+            c21.Store(c + 2 * cRow + V.Count);
+            c31.Store(c + 3 * cRow + V.Count);
+        }
+        if (TWidth.Registers > 2)
+        {
+            c02.Store(c + 2 * V.Count);
+            c12.Store(c + cRow + 2 * V.Count);
+            c22.Store(c + 2 * cRow + 2 * V.Count);
+            c32.Store(c + 3 * cRow + 2 * V.Count);
+        }
     }
 
     /// <summary>A number of registers.</summary>

@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 
 namespace LlamaFullstack.Training.Kernels;
 
@@ -8,31 +7,32 @@ namespace LlamaFullstack.Training.Kernels;
 internal static unsafe class SwiGluKernel
 {
     /// <summary>y = silu(a) ∘ b.</summary>
-    public static void Forward<T>(int length, T* a, T* b, T* y) where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    public static void Forward<V, T>(int length, T* a, T* b, T* y) where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var lanes = Vector512<T>.Count;
+        var (lanes, one) = (V.Count, V.Create(T.One));
         var i = 0;
         for (; i + lanes <= length; i += lanes)
         {
-            var v = Vector512.Load(a + i);
-            Vector512.Store(v * Vector512.Load(b + i) / (Vector512<T>.One + Lanes.Exp(-v)), y + i);
+            var v = V.Load(a + i);
+            (v * V.Load(b + i) / (one + Lanes.Exp<V, T>(-v))).Store(y + i);
         }
         for (; i < length; i++)
             y[i] = a[i] * b[i] / (T.One + T.Exp(-a[i]));
     }
 
     /// <summary>Writes the gradients by a and b.</summary>
-    public static void Backward<T>(int length, T* a, T* b, T* gradient, T* gradientA, T* gradientB) where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    public static void Backward<V, T>(int length, T* a, T* b, T* gradient, T* gradientA, T* gradientB)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var lanes = Vector512<T>.Count;
+        var (lanes, one) = (V.Count, V.Create(T.One));
         var i = 0;
         for (; i + lanes <= length; i += lanes)
         {
-            var (v, g) = (Vector512.Load(a + i), Vector512.Load(gradient + i));
-            var sigmoid = Vector512<T>.One / (Vector512<T>.One + Lanes.Exp(-v));
+            V v = V.Load(a + i), g = V.Load(gradient + i);
+            var sigmoid = one / (one + Lanes.Exp<V, T>(-v));
             var silu = v * sigmoid;
-            Vector512.Store(g * silu, gradientB + i);
-            Vector512.Store(g * Vector512.Load(b + i) * Lanes.MultiplyAdd(silu, Vector512<T>.One - sigmoid, sigmoid), gradientA + i);
+            (g * silu).Store(gradientB + i);
+            (g * V.Load(b + i) * V.MultiplyAdd(silu, one - sigmoid, sigmoid)).Store(gradientA + i);
         }
         for (; i < length; i++)
         {

@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Training.Kernels;
@@ -8,13 +7,14 @@ namespace LlamaFullstack.Training.Kernels;
 /// Causal self-attention of one sequence and one key head on tiles of tokens (<see cref="TokenTile{T}"/>), forward and backward: a
 /// register holds the scores of neighbouring queries for one key. Knows nothing about torch or threads.
 /// </summary>
+/// <typeparam name="V">The registers to use.</typeparam>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
 /// <remarks>
 /// Queries come turned by their angles and divided by sqrt(head_size), keys turned. With s = q · k, p = softmax(s) and o = p · v, the
 /// gradients of a loss whose gradient by o is g are dv = pᵀ · g, ds = p ∘ (g · vᵀ - rowsum(g ∘ o)), dq = ds · k and dk = dsᵀ · q. p is
 /// computed again from the logarithm of each softmax's sum, which is all that the forward pass keeps (Dao et al., FlashAttention, 2022).
 /// </remarks>
-internal sealed unsafe class TileAttention<T>(LlamaConfig config) where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     [ThreadStatic]
     private static ThreadMemory? _memory;
@@ -23,7 +23,7 @@ internal sealed unsafe class TileAttention<T>(LlamaConfig config) where T : unma
     private static readonly int Block = Tile * Tile; // scores of a tile of queries for a tile of keys
 
     private readonly int _size = config.HeadSize;
-    private readonly int _padded = (config.HeadSize + Vector512<T>.Count - 1) / Vector512<T>.Count * Vector512<T>.Count;
+    private readonly int _padded = (config.HeadSize + TokenTile<T>.LineLength - 1) / TokenTile<T>.LineLength * TokenTile<T>.LineLength;
     private readonly int _queriesPerKey = config.NHeads / config.NKvHeads;
     private readonly nint _qkvTile = (nint)(config.Dim + 2 * config.KvDim) * Tile;
     private readonly nint _keys = (nint)config.Dim * Tile; // from a tile's queries to its keys
@@ -39,22 +39,23 @@ internal sealed unsafe class TileAttention<T>(LlamaConfig config) where T : unma
     {
         var scores = (_memory ??= new()).Take<T>((nint)tiles * Block);
         var row = (nint)keyHead * _size * Tile;
+        var factors = stackalloc T[Tile];
         for (var head = keyHead * _queriesPerKey; head < (keyHead + 1) * _queriesPerKey; head++)
         {
             for (var tile = 0; tile < tiles; tile++)
             {
                 var queries = qkv + tile * _qkvTile + head * _size * Tile;
                 for (var other = 0; other <= tile; other++)
-                    MatrixProduct.Narrow(Tile, _size, qkv + other * _qkvTile + _keys + row, 1, Tile, queries, scores + (nint)other * Block, accumulate: false);
+                    MatrixProduct.Narrow<V, T>(Tile, _size, qkv + other * _qkvTile + _keys + row, 1, Tile, queries, scores + (nint)other * Block, accumulate: false);
                 var mixed = output + ((nint)tile * config.Dim + head * _size) * Tile;
                 var sums = logSums + ((nint)tile * config.NHeads + head) * Tile;
-                Softmax(tile, scores, sums, out var factor0, out var factor1);
+                Softmax(tile, scores, sums, factors);
                 for (var other = 0; other <= tile; other++)
-                    MatrixProduct.Narrow(_size, Tile, qkv + other * _qkvTile + _values + row, Tile, 1, scores + (nint)other * Block, mixed, accumulate: other > 0);
+                    MatrixProduct.Narrow<V, T>(_size, Tile, qkv + other * _qkvTile + _values + row, Tile, 1, scores + (nint)other * Block, mixed, accumulate: other > 0);
                 for (var f = 0; f < _size; f++, mixed += Tile)
                 {
-                    Vector512.Store(Vector512.Load(mixed) * factor0, mixed);
-                    Vector512.Store(Vector512.Load(mixed + Tile / 2) * factor1, mixed + Tile / 2);
+                    for (var lane = 0; lane < Tile; lane += V.Count)
+                        (V.Load(mixed + lane) * V.Load(factors + lane)).Store(mixed + lane);
                 }
             }
         }
@@ -88,13 +89,13 @@ internal sealed unsafe class TileAttention<T>(LlamaConfig config) where T : unma
                 for (var other = 0; other <= tile; other++)
                 {
                     T* keys = qkv + other * _qkvTile + _keys + row, values = qkv + other * _qkvTile + _values + row;
-                    MatrixProduct.Narrow(Tile, _size, keys, 1, Tile, queries, p, accumulate: false);
-                    MatrixProduct.Narrow(Tile, _size, values, 1, Tile, g, ds, accumulate: false);
+                    MatrixProduct.Narrow<V, T>(Tile, _size, keys, 1, Tile, queries, p, accumulate: false);
+                    MatrixProduct.Narrow<V, T>(Tile, _size, values, 1, Tile, g, ds, accumulate: false);
                     SoftmaxBackward(other == tile, p, ds, logSums + ((nint)tile * config.NHeads + head) * Tile, shares);
-                    MatrixProduct.Narrow(_size, Tile, keys, Tile, 1, ds, gradientQkv + tile * _qkvTile + head * _size * Tile, accumulate: other > 0);
+                    MatrixProduct.Narrow<V, T>(_size, Tile, keys, Tile, 1, ds, gradientQkv + tile * _qkvTile + head * _size * Tile, accumulate: other > 0);
                     var rows = (nint)other * Tile * _padded;
-                    MatrixProduct.Compute(Tile, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient + rows, _padded, accumulate: true);
-                    MatrixProduct.Compute(Tile, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient + rows, _padded, accumulate: true);
+                    MatrixProduct.Compute<V, T>(Tile, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient + rows, _padded, accumulate: true);
+                    MatrixProduct.Compute<V, T>(Tile, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient + rows, _padded, accumulate: true);
                 }
             }
         }
@@ -107,57 +108,62 @@ internal sealed unsafe class TileAttention<T>(LlamaConfig config) where T : unma
     }
 
     /// <summary>Scores (keys, tile) to weights, which a factor for each query makes sum to 1; a query sees the keys up to its own.</summary>
-    private static void Softmax(int tile, T* scores, T* logSums, out Vector512<T> factor0, out Vector512<T> factor1)
+    private static void Softmax(int tile, T* scores, T* logSums, T* factors)
     {
-        var (lanes, seen) = (Vector512<T>.Count, (tile + 1) * Tile);
+        var (lanes, seen) = (V.Count, (tile + 1) * Tile);
         var diagonal = scores + (nint)tile * Block;
         for (var j = 0; j < Tile; j++)
         {
-            for (var half = 0; half < Tile && half < j; half += lanes)
+            for (var lane = 0; lane < Tile && lane < j; lane += lanes)
             {
-                var at = diagonal + j * Tile + half;
-                Vector512.Store(Vector512.ConditionalSelect(Seen(j - half), Vector512.Load(at), Vector512.Create(T.NegativeInfinity)), at);
+                var at = diagonal + j * Tile + lane;
+                V.From(j - lane, V.Load(at), T.NegativeInfinity).Store(at);
             }
         }
-        Vector512<T> max0 = Vector512.Load(scores), max1 = Vector512.Load(scores + lanes);
-        for (var j = 1; j < seen; j++)
+        for (var first = 0; first < Tile; first += 2 * lanes, scores += 2 * lanes, logSums += 2 * lanes, factors += 2 * lanes)
         {
-            max0 = Vector512.MaxNative(max0, Vector512.Load(scores + j * Tile));
-            max1 = Vector512.MaxNative(max1, Vector512.Load(scores + j * Tile + lanes));
-        }
-        Vector512<T> sum0 = default, sum1 = default;
-        for (var j = 0; j < seen; j++)
-        {
-            var at = scores + j * Tile;
-            var (e0, e1) = (Lanes.Exp(Vector512.Load(at) - max0), Lanes.Exp(Vector512.Load(at + lanes) - max1));
-            Vector512.Store(e0, at);
-            Vector512.Store(e1, at + lanes);
-            sum0 += e0;
-            sum1 += e1;
-        }
-        (factor0, factor1) = (Vector512<T>.One / sum0, Vector512<T>.One / sum1);
-        for (var lane = 0; lane < lanes; lane++)
-        {
-            logSums[lane] = max0[lane] + T.Log(sum0[lane]);
-            logSums[lanes + lane] = max1[lane] + T.Log(sum1[lane]);
+            V max0 = V.Load(scores), max1 = V.Load(scores + lanes);
+            for (var j = 1; j < seen; j++)
+            {
+                max0 = V.Max(max0, V.Load(scores + j * Tile));
+                max1 = V.Max(max1, V.Load(scores + j * Tile + lanes));
+            }
+            V sum0 = default, sum1 = default;
+            for (var j = 0; j < seen; j++)
+            {
+                var at = scores + j * Tile;
+                V e0 = Lanes.Exp<V, T>(V.Load(at) - max0), e1 = Lanes.Exp<V, T>(V.Load(at + lanes) - max1);
+                e0.Store(at);
+                e1.Store(at + lanes);
+                sum0 += e0;
+                sum1 += e1;
+            }
+            max0.Store(logSums);
+            max1.Store(logSums + lanes);
+            sum0.Store(factors);
+            sum1.Store(factors + lanes);
+            for (var lane = 0; lane < 2 * lanes; lane++)
+            {
+                logSums[lane] += T.Log(factors[lane]);
+                factors[lane] = T.One / factors[lane];
+            }
         }
     }
 
     /// <summary>p: scores to the softmax's weights. ds: gradients by the weights to gradients by the scores.</summary>
     private static void SoftmaxBackward(bool isDiagonal, T* p, T* ds, T* logs, T* shares)
     {
-        var lanes = Vector512<T>.Count;
-        for (var half = 0; half < Tile; half += lanes)
+        for (var first = 0; first < Tile; first += V.Count)
         {
-            var (log, share) = (Vector512.Load(logs + half), Vector512.Load(shares + half));
+            V log = V.Load(logs + first), share = V.Load(shares + first);
             for (var j = 0; j < Tile; j++)
             {
-                var at = j * Tile + half;
-                var weight = Lanes.Exp(Vector512.Load(p + at) - log);
-                if (isDiagonal && j > half)
-                    weight = Vector512.ConditionalSelect(Seen(j - half), weight, Vector512<T>.Zero);
-                Vector512.Store(weight, p + at);
-                Vector512.Store(weight * (Vector512.Load(ds + at) - share), ds + at);
+                var at = j * Tile + first;
+                var weight = Lanes.Exp<V, T>(V.Load(p + at) - log);
+                if (isDiagonal && j > first)
+                    weight = V.From(j - first, weight, T.Zero);
+                weight.Store(p + at);
+                (weight * (V.Load(ds + at) - share)).Store(ds + at);
             }
         }
     }
@@ -165,17 +171,12 @@ internal sealed unsafe class TileAttention<T>(LlamaConfig config) where T : unma
     /// <summary>Σ g ∘ o over a head's features.</summary>
     private void Shares(T* gradient, T* output, T* shares)
     {
-        var lanes = Vector512<T>.Count;
-        for (var half = 0; half < Tile; half += lanes)
+        for (var first = 0; first < Tile; first += V.Count)
         {
-            var sum = Vector512<T>.Zero;
+            V sum = default;
             for (var f = 0; f < _size; f++)
-                sum = Lanes.MultiplyAdd(Vector512.Load(gradient + f * Tile + half), Vector512.Load(output + f * Tile + half), sum);
-            Vector512.Store(sum, shares + half);
+                sum = V.MultiplyAdd(V.Load(gradient + f * Tile + first), V.Load(output + f * Tile + first), sum);
+            sum.Store(shares + first);
         }
     }
-
-    /// <summary>The lanes from the given one on.</summary>
-    private static Vector512<T> Seen(int lane) =>
-        Vector512.GreaterThanOrEqual(Vector512.CreateSequence(T.Zero, T.One), Vector512.Create(T.CreateTruncating(lane)));
 }

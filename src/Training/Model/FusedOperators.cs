@@ -64,7 +64,7 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
             for (var row = first; row < end; row++)
             {
                 var a = from + (nint)row * 2 * hidden;
-                SwiGluKernel.Forward(hidden, a, a + hidden, to + (nint)row * hidden);
+                SwiGluKernel.Forward<Register512<T>, T>(hidden, a, a + hidden, to + (nint)row * hidden);
             }
         });
         return result;
@@ -81,7 +81,7 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
             for (var row = first; row < end; row++)
             {
                 var at = (nint)row * 2 * hidden;
-                SwiGluKernel.Backward(hidden, from + at, from + at + hidden, g + (nint)row * hidden, to + at, to + at + hidden);
+                SwiGluKernel.Backward<Register512<T>, T>(hidden, from + at, from + at + hidden, g + (nint)row * hidden, to + at, to + at + hidden);
             }
         });
         return result;
@@ -174,7 +174,7 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
         TorchThreads.For((rows + height - 1) / height, part =>
         {
             var first = part * height;
-            MatrixProduct.Compute(Math.Min(height, rows - first), inner, width, from + first, 1, step, right, width, to + (nint)first * width, width, accumulate);
+            MatrixProduct.Compute<Register512<T>, T>(Math.Min(height, rows - first), inner, width, from + first, 1, step, right, width, to + (nint)first * width, width, accumulate);
         });
     }
 

@@ -5,7 +5,7 @@ using LlamaFullstack.Training.Kernels;
 
 namespace LlamaFullstack.Training.Model;
 
-/// <summary>Everything that the passes of a <see cref="TiledTransformer{T}"/> write, for batches of one size: allocated once, each when it is first needed.</summary>
+/// <summary>Everything that the passes of a <see cref="TiledTransformer{V,T}"/> write, for batches of one size: allocated once, each when it is first needed.</summary>
 /// <remarks>Buffers are asked for before a parallel loop, not in it: two threads would each make one, and one of the two would be lost.</remarks>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
 internal sealed unsafe class TileBuffers<T>(LlamaConfig config, int tiles, int group) : IDisposable where T : unmanaged, IBinaryFloatingPointIeee754<T>

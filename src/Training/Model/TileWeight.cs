@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 namespace LlamaFullstack.Training.Model;
 
 /// <summary>A parameter as the kernels see it: W with its products and the sum of its gradient.</summary>
+/// <typeparam name="V">The registers to use.</typeparam>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
-internal sealed unsafe class TileWeight<T>(Parameter parameter) where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal sealed unsafe class TileWeight<V, T>(Parameter parameter) where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private T* _gradient;
     private bool _accumulates;
@@ -22,11 +23,11 @@ internal sealed unsafe class TileWeight<T>(Parameter parameter) where T : unmana
 
     /// <summary>y = W · x for some tiles.</summary>
     public void Multiply(Tiles<T> x, Tiles<T> y, int tiles) =>
-        MatrixProduct.Narrow(Rows, Columns, Values, Columns, 1, x[0], y[0], false, tiles, x.Step, y.Step);
+        MatrixProduct.Narrow<V, T>(Rows, Columns, Values, Columns, 1, x[0], y[0], false, tiles, x.Step, y.Step);
 
     /// <summary>x = Wᵀ · y for some tiles, or x += Wᵀ · y.</summary>
     public void MultiplyTransposed(Tiles<T> y, Tiles<T> x, int tiles, bool accumulate = false) =>
-        MatrixProduct.Narrow(Columns, Rows, Values, 1, Columns, y[0], x[0], accumulate, tiles, y.Step, x.Step);
+        MatrixProduct.Narrow<V, T>(Columns, Rows, Values, 1, Columns, y[0], x[0], accumulate, tiles, y.Step, x.Step);
 
     /// <summary>Finds the sum of the gradient, or makes room for it. Called once before what is added in this backward pass.</summary>
     public void BeginGradient()
@@ -53,12 +54,12 @@ internal sealed unsafe class TileWeight<T>(Parameter parameter) where T : unmana
     {
         if (Rows >= MatrixProduct.Rows)
         {
-            MatrixProduct.Sum(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], TokenTile<T>.RowLength(Columns), x.Step, sum, accumulate);
+            MatrixProduct.Sum<V, T>(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], TokenTile<T>.RowLength(Columns), x.Step, sum, accumulate);
             return;
         }
         var tile = TokenTile<T>.Length;
         for (var i = 0; i < tiles; i++)
-            MatrixProduct.Compute(Rows, tile, Columns, by[i], tile, 1, x[i], TokenTile<T>.RowLength(Columns), sum, Columns, accumulate || i > 0);
+            MatrixProduct.Compute<V, T>(Rows, tile, Columns, by[i], tile, 1, x[i], TokenTile<T>.RowLength(Columns), sum, Columns, accumulate || i > 0);
     }
 
     /// <summary>Adds parts of the gradient, or of some rows of it.</summary>

@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 using LlamaFullstack.Core;
 using LlamaFullstack.Training.Kernels;
 using LlamaFullstack.Training.Native;
@@ -13,13 +12,14 @@ namespace LlamaFullstack.Training.Model;
 /// The loss of <see cref="Transformer"/> and its gradient on a processor, in one precision and with kernels of our own alone: a thread
 /// takes a group of tiles of tokens through all that lies between two attentions while they are in its cache.
 /// </summary>
+/// <typeparam name="V">The registers to use.</typeparam>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
 /// <remarks>
 /// What is computed at a time follows from the shapes alone, and each sum has one order, so that the number of threads changes no bit.
 /// The backward pass adds to the parameters' gradients directly; to autograd the whole loss is one operation. A step allocates nothing
 /// large: the buffers of a loss serve the next one, once its gradient is taken.
 /// </remarks>
-internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private const int MostTiles = 8; // of a group: weights are then read once for 256 tokens
     private const int Groups = 16; // at least, where there are tiles enough, for the threads to share
@@ -31,13 +31,13 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     private static readonly int Tile = TokenTile<T>.Length;
 
     private readonly LlamaConfig _config;
-    private readonly TileAttention<T> _attention;
+    private readonly TileAttention<V, T> _attention;
     private readonly T _epsilon;
     private readonly T[] _cos; // (tiles of positions, head_size / 2, tile)
     private readonly T[] _sin;
-    private readonly TileWeight<T> _embedding;
-    private readonly TileWeight<T> _classifier;
-    private readonly TileWeight<T> _norm;
+    private readonly TileWeight<V, T> _embedding;
+    private readonly TileWeight<V, T> _classifier;
+    private readonly TileWeight<V, T> _norm;
     private readonly Layer[] _layers;
     private readonly Parameter _parameter; // stands for all of them in autograd
     private TileBuffers<T>? _free; // no pass is using it
@@ -48,9 +48,9 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     /// <param name="classifier">The name of the classifier among them.</param>
     public TiledTransformer(LlamaConfig config, Rope rope, IReadOnlyDictionary<string, Parameter> parameters, string classifier)
     {
-        TileWeight<T> Of(string name) => new(parameters[name]);
+        TileWeight<V, T> Of(string name) => new(parameters[name]);
         _config = config;
-        _attention = new TileAttention<T>(config);
+        _attention = new TileAttention<V, T>(config);
         _epsilon = T.CreateChecked(config.NormEps);
         (_cos, _sin) = (InTiles(rope.Cos.data<T>().ToArray()), InTiles(rope.Sin.data<T>().ToArray()));
         _parameter = parameters[classifier];
@@ -144,7 +144,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     {
         var normed = Scratch(_config.Dim, count);
         for (var i = 0; i < count; i++)
-            TokenTile<T>.Norm(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, normed[i]);
+            TokenTile<T>.Norm<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, normed[i]);
         var to = qkv.From(first);
         layer.Wq.Multiply(normed, to, count);
         layer.Wk.Multiply(normed, to.Feature(_config.Dim), count);
@@ -168,17 +168,17 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         var normed = Scratch(_config.Dim, count, others: count * hidden, out var others);
         for (var i = 0; i < count; i++)
         {
-            TokenTile<T>.Add(_config.Dim, x[first + i], h[i]);
-            TokenTile<T>.Norm(_config.Dim, _epsilon, h[i], layer.FfnNorm.Values, normed[i]);
+            TokenTile<T>.Add<V>(_config.Dim, x[first + i], h[i]);
+            TokenTile<T>.Norm<V>(_config.Dim, _epsilon, h[i], layer.FfnNorm.Values, normed[i]);
         }
         layer.W1.Multiply(normed, gates, count);
         layer.W3.Multiply(normed, gates.Feature(_config.HiddenDim), count);
         var mixed = new Tiles<T>(others, hidden);
         for (var i = 0; i < count; i++)
-            SwiGluKernel.Forward(hidden, gates[i], gates[i] + hidden, mixed[i]);
+            SwiGluKernel.Forward<V, T>(hidden, gates[i], gates[i] + hidden, mixed[i]);
         layer.W2.Multiply(mixed, output.From(first), count);
         for (var i = 0; i < count; i++)
-            TokenTile<T>.Add(_config.Dim, h[i], output[first + i]);
+            TokenTile<T>.Add<V>(_config.Dim, h[i], output[first + i]);
     }
 
     /// <summary>The loss, and for a backward pass its gradients by the normalised stream and by the classifier.</summary>
@@ -202,10 +202,10 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
                 var (first, count) = (task * group, Math.Min(group, tiles - task * group));
                 var normed = Scratch(_config.Dim, count);
                 for (var i = 0; i < count; i++)
-                    TokenTile<T>.Norm(_config.Dim, _epsilon, stream[start + first + i], _norm.Values, normed[i]);
+                    TokenTile<T>.Norm<V>(_config.Dim, _epsilon, stream[start + first + i], _norm.Values, normed[i]);
                 _classifier.Multiply(normed, scores.From(first), count);
                 for (var i = 0; i < count; i++)
-                    losses[start + first + i] = TokenTile<T>.CrossEntropy(_config.VocabSize, scores[first + i], batch.Targets(start + first + i), batch.Share);
+                    losses[start + first + i] = TokenTile<T>.CrossEntropy<V>(_config.VocabSize, scores[first + i], batch.Targets(start + first + i), batch.Share);
                 if (!keeps)
                     return;
                 for (var i = 0; i < count; i++)
@@ -238,9 +238,9 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
             var lanes = ClearedLanes(0, out _);
             for (var tile = task * group; tile < Math.Min(batch.Tiles, (task + 1) * group); tile++)
             {
-                TokenTile<T>.Scale(_config.Dim, factor, middle[tile], middle[tile]);
+                TokenTile<T>.Scale<V>(_config.Dim, factor, middle[tile], middle[tile]);
                 new Span<T>(output[tile], _config.Dim * Tile).Clear();
-                TokenTile<T>.NormBackward(_config.Dim, _epsilon, last[tile], _norm.Values, middle[tile], output[tile], lanes);
+                TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, last[tile], _norm.Values, middle[tile], output[tile], lanes);
             }
             SumLanes(lanes, gradients.AttentionNorm + (nint)task * _config.Dim);
         });
@@ -275,12 +275,12 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         var (mixed, gates) = (new Tiles<T>(memory + dim, hidden), gradients.Gates.From(first));
         for (var i = 0; i < count; i++)
         {
-            SwiGluKernel.Forward(hidden, kept.Gates[first + i], kept.Gates[first + i] + hidden, mixed[i]);
+            SwiGluKernel.Forward<V, T>(hidden, kept.Gates[first + i], kept.Gates[first + i] + hidden, mixed[i]);
             ToRows(_config.HiddenDim, mixed[i], gradients.HiddenRows[first + i]);
         }
         layer.W2.MultiplyTransposed(output.From(first), mixed, count);
         for (var i = 0; i < count; i++)
-            SwiGluKernel.Backward(hidden, kept.Gates[first + i], kept.Gates[first + i] + hidden, mixed[i], gates[i], gates[i] + hidden);
+            SwiGluKernel.Backward<V, T>(hidden, kept.Gates[first + i], kept.Gates[first + i] + hidden, mixed[i], gates[i], gates[i] + hidden);
         var normed = memory;
         var byNormed = new Tiles<T>(memory + dim, dim);
         layer.W1.MultiplyTransposed(gates, byNormed, count);
@@ -288,11 +288,11 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         for (var i = 0; i < count; i++)
         {
             var h = kept.H[first + i];
-            TokenTile<T>.Norm(_config.Dim, _epsilon, h, layer.FfnNorm.Values, normed);
+            TokenTile<T>.Norm<V>(_config.Dim, _epsilon, h, layer.FfnNorm.Values, normed);
             ToRows(_config.Dim, normed, gradients.HRows[first + i]);
             ToRows(_config.Dim, kept.Attended[first + i], gradients.AttendedRows[first + i]);
             new Span<T>(output[first + i], dim).CopyTo(new Span<T>(middle[first + i], dim));
-            TokenTile<T>.NormBackward(_config.Dim, _epsilon, h, layer.FfnNorm.Values, byNormed[i], middle[first + i], lanes);
+            TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, h, layer.FfnNorm.Values, byNormed[i], middle[first + i], lanes);
         }
         SumLanes(lanes, gradients.FfnNorm + (nint)task * _config.Dim);
         layer.Wo.MultiplyTransposed(middle.From(first), gradients.Attended.From(first), count);
@@ -312,10 +312,10 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         layer.Wv.MultiplyTransposed(qkv.Feature(_config.Dim + _config.KvDim), byNormed, count, accumulate: true);
         for (var i = 0; i < count; i++)
         {
-            TokenTile<T>.Norm(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, normed);
+            TokenTile<T>.Norm<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, normed);
             ToRows(_config.Dim, normed, gradients.XRows[first + i]);
             new Span<T>(middle[first + i], dim).CopyTo(new Span<T>(input[first + i], dim));
-            TokenTile<T>.NormBackward(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, byNormed[i], input[first + i], lanes);
+            TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, byNormed[i], input[first + i], lanes);
         }
         SumLanes(lanes, gradients.AttentionNorm + (nint)task * _config.Dim);
     }
@@ -323,7 +323,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
     /// <summary>Adds to the gradients of a layer's matrices, all of them in one loop over blocks of their rows.</summary>
     private void AddWeightGradients(Layer layer, TileBuffers<T>.Backward gradients, int tiles, Tiles<T> output, Tiles<T> middle)
     {
-        (TileWeight<T> Weight, Tiles<T> By, Tiles<T> X)[] products =
+        (TileWeight<V, T> Weight, Tiles<T> By, Tiles<T> X)[] products =
         [
             (layer.W2, output, gradients.HiddenRows), (layer.W1, gradients.Gates, gradients.HRows), (layer.W3, gradients.Gates.Feature(_config.HiddenDim), gradients.HRows),
             (layer.Wo, middle, gradients.AttendedRows), (layer.Wq, gradients.Qkv, gradients.XRows), (layer.Wk, gradients.Qkv.Feature(_config.Dim), gradients.XRows),
@@ -343,7 +343,7 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         });
     }
 
-    private void AddNormGradient(TileWeight<T> norm, T* parts, int groups)
+    private void AddNormGradient(TileWeight<V, T> norm, T* parts, int groups)
     {
         norm.BeginGradient();
         norm.AddGradient(0, _config.Dim, parts, groups, T.One);
@@ -366,8 +366,8 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         var (pairs, scale) = (_config.HeadSize / 2, T.One / T.Sqrt(T.CreateTruncating(_config.HeadSize)));
         fixed (T* cos = &_cos[positions * pairs * Tile], sin = &_sin[positions * pairs * Tile])
         {
-            TokenTile<T>.Rotate(_config.NHeads, pairs, cos, sin, scale, back, qkv);
-            TokenTile<T>.Rotate(_config.NKvHeads, pairs, cos, sin, T.One, back, qkv + (nint)_config.Dim * Tile);
+            TokenTile<T>.Rotate<V>(_config.NHeads, pairs, cos, sin, scale, back, qkv);
+            TokenTile<T>.Rotate<V>(_config.NKvHeads, pairs, cos, sin, T.One, back, qkv + (nint)_config.Dim * Tile);
         }
     }
 
@@ -399,10 +399,10 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
         return new Tiles<T>(memory, step);
     }
 
-    /// <summary>Zeros for the gradient of a norm's weight, (dim, lanes of a register), and room for other values.</summary>
+    /// <summary>Zeros for the gradient of a norm's weight, (dim, values of a cache line), and room for other values.</summary>
     private T* ClearedLanes(nint others, out T* other)
     {
-        var length = _config.Dim * Vector512<T>.Count;
+        var length = _config.Dim * TokenTile<T>.LineLength;
         var lanes = (_scratch ??= new()).Take<T>(length + others);
         new Span<T>(lanes, length).Clear();
         other = lanes + length;
@@ -411,24 +411,29 @@ internal sealed unsafe class TiledTransformer<T> : IDisposable where T : unmanag
 
     private void SumLanes(T* lanes, T* sums)
     {
-        for (var f = 0; f < _config.Dim; f++)
-            sums[f] = Vector512.Sum(Vector512.Load(lanes + f * Vector512<T>.Count));
+        for (var f = 0; f < _config.Dim; f++, lanes += TokenTile<T>.LineLength)
+        {
+            var sum = V.Load(lanes);
+            for (var lane = V.Count; lane < TokenTile<T>.LineLength; lane += V.Count)
+                sum += V.Load(lanes + lane);
+            sums[f] = V.Sum(sum);
+        }
     }
 
     private sealed record Layer(
-        TileWeight<T> AttentionNorm, TileWeight<T> Wq, TileWeight<T> Wk, TileWeight<T> Wv, TileWeight<T> Wo,
-        TileWeight<T> FfnNorm, TileWeight<T> W1, TileWeight<T> W2, TileWeight<T> W3);
+        TileWeight<V, T> AttentionNorm, TileWeight<V, T> Wq, TileWeight<V, T> Wk, TileWeight<V, T> Wv, TileWeight<V, T> Wo,
+        TileWeight<V, T> FfnNorm, TileWeight<V, T> W1, TileWeight<V, T> W2, TileWeight<V, T> W3);
 
     /// <summary>Both passes as one operation of autograd's. The classifier stands for all parameters; the gradients are added to them directly.</summary>
     private sealed class Operation : autograd.SingleTensorFunction<Operation>
     {
         private const string BackwardPass = "backward";
 
-        public override string Name => nameof(TiledTransformer<T>);
+        public override string Name => nameof(TiledTransformer<V, T>);
 
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
-            var (model, batch, layerDone) = ((TiledTransformer<T>)vars[1], (TokenBatch)vars[2], (Action<int>)vars[3]);
+            var (model, batch, layerDone) = ((TiledTransformer<V, T>)vars[1], (TokenBatch)vars[2], (Action<int>)vars[3]);
             var buffers = model.TakeBuffers(batch);
             ctx.save_data(BackwardPass, (Action<double>)(gradient => model.Backward(batch, buffers, gradient, layerDone)));
             return tensor(model.Forward(batch, buffers, keeps: true), dtype: model._parameter.dtype);

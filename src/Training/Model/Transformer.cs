@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using LlamaFullstack.Core;
 using LlamaFullstack.Training.Kernels;
 using LlamaFullstack.Training.Native;
@@ -58,10 +59,12 @@ public sealed class Transformer : nn.Module, ITensorSource
         _output = sharedClassifier ? null : new Linear(config.Dim, config.VocabSize, InitStd, placement);
         RegisterComponents();
         _byName = named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter);
-        if (!Lanes.AreFast || !TorchOperators.IsAvailable || placement.Device.type != DeviceType.CPU)
+        if (!TorchOperators.IsAvailable || placement.Device.type != DeviceType.CPU)
             return;
-        var tiled = placement.Products == placement.Weights && config.ParameterCount <= MostTiledParameters;
-        _fusedLoss = placement.Weights == ScalarType.Float64 ? Fused<double>(tiled) : Fused<float>(tiled);
+        if (Lanes.AreFastInTiles && placement.Products == placement.Weights && config.ParameterCount <= MostTiledParameters)
+            _fusedLoss = placement.Weights == ScalarType.Float64 ? Tiled<double>() : Tiled<float>();
+        else if (Lanes.AreFast)
+            _fusedLoss = placement.Weights == ScalarType.Float64 ? Fused<double>() : Fused<float>();
     }
 
     /// <summary>The model's shape.</summary>
@@ -129,7 +132,7 @@ public sealed class Transformer : nn.Module, ITensorSource
         return PlainLoss(tokens, targets).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, with dropout, and without AVX-512.</summary>
+    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, with dropout, for large models without AVX-512, and for all without AVX2 or NEON.</summary>
     internal Tensor PlainLoss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
@@ -179,17 +182,22 @@ public sealed class Transformer : nn.Module, ITensorSource
 
     private Parameter Classifier => _byName[ClassifierName];
 
-    /// <summary>The loss with our own kernels.</summary>
-    /// <param name="tiled">All of it, tile by tile; or with torch's products, which are faster where weights outgrow the cache, and have other precisions.</param>
-    internal Func<Tensor, Tensor, Tensor> Fused<T>(bool tiled) where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    /// <summary>The loss with our own kernels and torch's products, which are faster where weights outgrow the cache, and have other precisions.</summary>
+    internal Func<Tensor, Tensor, Tensor> Fused<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        if (!tiled)
-        {
-            var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
-            return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
-        }
-        var passes = new TiledTransformer<T>(Config, _rope, _byName, ClassifierName);
-        _freeBuffers = passes.Dispose;
+        var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
+        return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+    }
+
+    /// <summary>The loss with our own kernels alone, tile by tile, in this processor's widest registers.</summary>
+    private Func<Tensor, Tensor, Tensor> Tiled<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
+        Vector512.IsHardwareAccelerated ? Tiled<Register512<T>, T>() : Vector256.IsHardwareAccelerated ? Tiled<Register256<T>, T>() : Tiled<Register128<T>, T>();
+
+    /// <summary>The same in registers of one width.</summary>
+    internal Func<Tensor, Tensor, Tensor> Tiled<V, T>() where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var passes = new TiledTransformer<V, T>(Config, _rope, _byName, ClassifierName);
+        _freeBuffers += passes.Dispose;
         return (tokens, targets) => passes.Loss(tokens, targets, BackwardReached);
     }
 

@@ -1,0 +1,257 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace LlamaFullstack.Training.Kernels;
+
+/// <summary>A register of the processor: some neighbouring values on which an operation works at once. The kernels are written once for all widths, and the compiler makes the code of each.</summary>
+/// <typeparam name="TSelf">The register.</typeparam>
+/// <typeparam name="T">float, or double to check gradients.</typeparam>
+internal unsafe interface IRegister<TSelf, T> where TSelf : unmanaged, IRegister<TSelf, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    /// <summary>Values in it.</summary>
+    static abstract int Count { get; }
+
+    static abstract TSelf Load(T* from);
+
+    static abstract TSelf Create(T value);
+
+    void Store(T* to);
+
+    static abstract TSelf operator +(TSelf a, TSelf b);
+
+    static abstract TSelf operator -(TSelf a, TSelf b);
+
+    static abstract TSelf operator *(TSelf a, TSelf b);
+
+    static abstract TSelf operator *(TSelf a, T b);
+
+    static abstract TSelf operator /(TSelf a, TSelf b);
+
+    static abstract TSelf operator -(TSelf a);
+
+    /// <summary>a · b + c, rounded once where the processor can.</summary>
+    static abstract TSelf MultiplyAdd(TSelf a, TSelf b, TSelf c);
+
+    /// <summary>The greater; where one is NaN, either.</summary>
+    static abstract TSelf Max(TSelf a, TSelf b);
+
+    /// <summary>The lesser; where one is NaN, either.</summary>
+    static abstract TSelf Min(TSelf a, TSelf b);
+
+    static abstract TSelf Sqrt(TSelf x);
+
+    static abstract T Sum(TSelf x);
+
+    /// <summary>exp(x) of .NET's, in float64.</summary>
+    static abstract TSelf ExpOfDoubles(TSelf x);
+
+    /// <summary>x · 2^n of float32, where the low bits of <paramref name="n"/> are the whole number n.</summary>
+    static abstract TSelf TimesPowerOfTwo(TSelf x, TSelf n);
+
+    /// <summary>The value, or 0 where x lies below a bound.</summary>
+    static abstract TSelf ZeroBelow(T bound, TSelf x, TSelf value);
+
+    /// <summary>The value in the lanes from the given one on, and another in those before.</summary>
+    static abstract TSelf From(int lane, TSelf value, T before);
+}
+
+/// <summary>512 bits: AVX-512.</summary>
+internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<Register512<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly Vector512<T> _value = value;
+
+    public Vector512<T> Value => _value;
+
+    public static int Count => Vector512<T>.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> Load(T* from) => new(Vector512.Load(from));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> Create(T value) => new(Vector512.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(T* to) => Vector512.Store(_value, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> operator +(Register512<T> a, Register512<T> b) => new(a._value + b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> operator -(Register512<T> a, Register512<T> b) => new(a._value - b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> operator *(Register512<T> a, Register512<T> b) => new(a._value * b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> operator *(Register512<T> a, T b) => new(a._value * b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> operator /(Register512<T> a, Register512<T> b) => new(a._value / b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> operator -(Register512<T> a) => new(-a._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> MultiplyAdd(Register512<T> a, Register512<T> b, Register512<T> c) => typeof(T) == typeof(float)
+        ? new(Vector512.MultiplyAddEstimate(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>())
+        : new(Vector512.MultiplyAddEstimate(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> Max(Register512<T> a, Register512<T> b) => new(Vector512.MaxNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> Min(Register512<T> a, Register512<T> b) => new(Vector512.MinNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> Sqrt(Register512<T> x) => new(Vector512.Sqrt(x._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sum(Register512<T> x) => Vector512.Sum(x._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> ExpOfDoubles(Register512<T> x) => new(Vector512.Exp(x._value.AsDouble()).As<double, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> TimesPowerOfTwo(Register512<T> x, Register512<T> n) => new((x._value.AsInt32() + (n._value.AsInt32() << 23)).As<int, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> ZeroBelow(T bound, Register512<T> x, Register512<T> value) =>
+        new(Vector512.ConditionalSelect(Vector512.LessThan(x._value, Vector512.Create(bound)), Vector512<T>.Zero, value._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> From(int lane, Register512<T> value, T before) => new(Vector512.ConditionalSelect(
+        Vector512.GreaterThanOrEqual(Vector512.CreateSequence(T.Zero, T.One), Vector512.Create(T.CreateTruncating(lane))), value._value, Vector512.Create(before)));
+}
+
+/// <summary>256 bits: AVX2.</summary>
+internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<Register256<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly Vector256<T> _value = value;
+
+    public static int Count => Vector256<T>.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> Load(T* from) => new(Vector256.Load(from));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> Create(T value) => new(Vector256.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(T* to) => Vector256.Store(_value, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> operator +(Register256<T> a, Register256<T> b) => new(a._value + b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> operator -(Register256<T> a, Register256<T> b) => new(a._value - b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> operator *(Register256<T> a, Register256<T> b) => new(a._value * b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> operator *(Register256<T> a, T b) => new(a._value * b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> operator /(Register256<T> a, Register256<T> b) => new(a._value / b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> operator -(Register256<T> a) => new(-a._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> MultiplyAdd(Register256<T> a, Register256<T> b, Register256<T> c) => typeof(T) == typeof(float)
+        ? new(Vector256.MultiplyAddEstimate(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>())
+        : new(Vector256.MultiplyAddEstimate(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> Max(Register256<T> a, Register256<T> b) => new(Vector256.MaxNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> Min(Register256<T> a, Register256<T> b) => new(Vector256.MinNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> Sqrt(Register256<T> x) => new(Vector256.Sqrt(x._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sum(Register256<T> x) => Vector256.Sum(x._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> ExpOfDoubles(Register256<T> x) => new(Vector256.Exp(x._value.AsDouble()).As<double, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> TimesPowerOfTwo(Register256<T> x, Register256<T> n) => new((x._value.AsInt32() + (n._value.AsInt32() << 23)).As<int, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> ZeroBelow(T bound, Register256<T> x, Register256<T> value) =>
+        new(Vector256.ConditionalSelect(Vector256.LessThan(x._value, Vector256.Create(bound)), Vector256<T>.Zero, value._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> From(int lane, Register256<T> value, T before) => new(Vector256.ConditionalSelect(
+        Vector256.GreaterThanOrEqual(Vector256.CreateSequence(T.Zero, T.One), Vector256.Create(T.CreateTruncating(lane))), value._value, Vector256.Create(before)));
+}
+
+/// <summary>128 bits: NEON, and SSE4.1, which has no rounding once.</summary>
+internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<Register128<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly Vector128<T> _value = value;
+
+    public static int Count => Vector128<T>.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> Load(T* from) => new(Vector128.Load(from));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> Create(T value) => new(Vector128.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(T* to) => Vector128.Store(_value, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> operator +(Register128<T> a, Register128<T> b) => new(a._value + b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> operator -(Register128<T> a, Register128<T> b) => new(a._value - b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> operator *(Register128<T> a, Register128<T> b) => new(a._value * b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> operator *(Register128<T> a, T b) => new(a._value * b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> operator /(Register128<T> a, Register128<T> b) => new(a._value / b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> operator -(Register128<T> a) => new(-a._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> MultiplyAdd(Register128<T> a, Register128<T> b, Register128<T> c) => typeof(T) == typeof(float)
+        ? new(Vector128.MultiplyAddEstimate(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>())
+        : new(Vector128.MultiplyAddEstimate(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> Max(Register128<T> a, Register128<T> b) => new(Vector128.MaxNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> Min(Register128<T> a, Register128<T> b) => new(Vector128.MinNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> Sqrt(Register128<T> x) => new(Vector128.Sqrt(x._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sum(Register128<T> x) => Vector128.Sum(x._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> ExpOfDoubles(Register128<T> x) => new(Vector128.Exp(x._value.AsDouble()).As<double, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> TimesPowerOfTwo(Register128<T> x, Register128<T> n) => new((x._value.AsInt32() + (n._value.AsInt32() << 23)).As<int, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> ZeroBelow(T bound, Register128<T> x, Register128<T> value) =>
+        new(Vector128.ConditionalSelect(Vector128.LessThan(x._value, Vector128.Create(bound)), Vector128<T>.Zero, value._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> From(int lane, Register128<T> value, T before) => new(Vector128.ConditionalSelect(
+        Vector128.GreaterThanOrEqual(Vector128.CreateSequence(T.Zero, T.One), Vector128.Create(T.CreateTruncating(lane))), value._value, Vector128.Create(before)));
+}
