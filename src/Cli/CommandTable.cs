@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using LlamaFullstack.Cli.Commands;
 using LlamaFullstack.Run;
 
@@ -29,6 +30,7 @@ internal static class CommandTable
     {
         var root = new RootCommand("llamafs: train a small Llama 2 model on your own text and run it. All in .NET.");
         root.Directives.Clear(); // [suggest] would answer a prompt in brackets
+        root.Options.OfType<HelpOption>().Single().Action = new CommandHelp();
         var asked = Commands.Where(command => args.Length > 0 && command.Name == args[0]).ToArray();
         foreach (var (_, create) in asked.Length > 0 ? asked : Commands)
             root.Add(create());

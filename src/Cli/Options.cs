@@ -23,12 +23,14 @@ internal static class Options
     /// <summary>Makes an option that is null, or the type's default, where it is not given.</summary>
     public static Option<T> CreateWithoutDefault<T>(string name, string description, params string[] aliases)
     {
-        var kebab = name.Replace('_', '-');
-        var option = new Option<T>(name, kebab == name ? aliases : [kebab, .. aliases]) { Description = description };
+        var option = new Option<T>(name, [.. OtherNames(name), .. aliases]) { Description = description };
         if (Parser<T>() is { } parse)
             option.CustomParser = result => parse(result, name);
         return option;
     }
+
+    /// <summary>The same name with dashes, where that is another.</summary>
+    public static string[] OtherNames(string name) => name.Contains('_') ? [name.Replace('_', '-')] : [];
 
     /// <summary>Refuses values out of range where they are parsed, in the option's name.</summary>
     /// <param name="option">An option of numbers: others have no parser here.</param>

@@ -110,10 +110,12 @@ public sealed record RunOptions
 
     /// <summary>All flags, for people.</summary>
     /// <param name="program">How the program is called.</param>
-    public static string Usage(string program)
+    public static HelpPage HelpOf(string program)
     {
-        var lines = Flags.Select(flag => $"  {flag.Letter}, {flag.Name,-16} {flag.Description}");
-        return $"{Description}\n\nUsage: {program} MODEL [options]\n\n  MODEL                a model file of llama2.c's or llamafs's, such as out/model.bin, or a GGUF file of a Llama model\n{string.Join('\n', lines)}";
+        var page = new HelpPage(Description, $"{program} MODEL [options]");
+        page.Add(null, [("MODEL", "A model file of llama2.c's or llamafs's, such as out/model.bin, or a GGUF file of a Llama model.")]);
+        page.Add("Options", Flags.Select(flag => ($"{flag.Letter}, {flag.Name}", flag.Description)));
+        return page;
     }
 
     private static Flag? Find(string name)

@@ -21,7 +21,7 @@ public static class RunProgram
         var options = Parse(program, args);
         if (options.Help)
         {
-            Console.Out.WriteLine(RunOptions.Usage(program));
+            RunOptions.HelpOf(program).Print();
             return ExitCode.Done;
         }
         using var model = ModelFile.Open(options.Model);

@@ -32,9 +32,9 @@ internal static class TrainCommand
         return command;
     }
 
-    private static Option<string?> AsOption(TrainingOption option)
+    private static GroupedOption AsOption(TrainingOption option)
     {
-        var made = Options.CreateWithoutDefault<string?>($"--{option.Name}", $"{option.Group}: {option.Description} [default: {option.Default}]");
+        var made = new GroupedOption($"--{option.Name}", option.Group) { Description = $"{option.Description} [default: {option.Default}]" };
         if (option.Default is "True" or "False")
             made.Arity = ArgumentArity.ZeroOrOne; // --eval_only is --eval_only=True
         return made;

@@ -1,37 +1,108 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using LlamaFullstack.Core.Quantization;
 using Bytes = System.Runtime.Intrinsics.Vector512<byte>;
 using Floats = System.Runtime.Intrinsics.Vector512<float>;
-using Ints = System.Runtime.Intrinsics.Vector512<int>;
+using Shorts = System.Runtime.Intrinsics.Vector512<short>;
 
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>Rows of 4-bit weights by one vector, in registers of 64 bytes: <see cref="IntegerKernels.MatVecInt4"/> for groups of 32.</summary>
 /// <remarks>
 /// Unpacking costs more than multiplying, and AVX-512 halves it. .NET 10 has no 512-bit form of VNNI's product, but codes of 0 to 15 do without:
-/// sums of four products stay below 15 · 127 · 4 = 7,620, which an int16 holds.
+/// sums of four products stay below 15 · 127 · 4 = 7,620, and four of these still fit an int16. So eight groups of two rows are folded into one
+/// register, a group a lane, before anything is widened, and all sixteen are scaled at once.
 /// </remarks>
 internal static unsafe class Int4Rows512
 {
     private const int GroupSize = 32;
 
-    // Groups in a register of codes, and bytes of codes in a group: a group's sums stay in its quarter.
+    // Groups in a register of codes, where each has a quarter; and groups that are scaled at once.
     private const int Quad = 4;
-    private const int GroupBytes = GroupSize / 2;
+    private const int Block = 8;
+    private const int BlockBytes = Block * GroupSize / 2;
 
-    // Four rows' scales lie on the stack: 16 KB at the most.
-    private const int MostGroups = 1024;
-
-    /// <summary>Whether an activation has such groups, and not too many.</summary>
-    public static bool Takes(in Int8Vector x) => x.GroupSize == GroupSize && x.Groups <= MostGroups;
+    /// <summary>Whether an activation has such groups, and enough of them.</summary>
+    public static bool Takes(in Int8Vector x) => x.GroupSize == GroupSize && x.Groups >= Block;
 
     /// <summary>Brings values into the order in which <see cref="MatVec"/> meets the codes: four groups' first halves, which lie in low nibbles, then
-    /// their second halves. Groups that are left over stay as they are.</summary>
-    public static void Arrange(in Int8Vector q)
+    /// their second halves. Groups beyond the last block stay as they are.</summary>
+    public static void Arrange(in Int8Vector q) => Arrange(q.Values, q.Groups / Block * Block);
+
+    /// <inheritdoc cref="IntegerKernels.MatVecInt4"/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MatVec(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
     {
-        for (var quad = q.Values; quad < q.Values + q.Groups / Quad * Quad * GroupSize; quad += Quad * GroupSize)
+        // The last block overlaps the one before where groups are left over: what has been counted is multiplied with zeros.
+        var values = stackalloc sbyte[Block * GroupSize];
+        var numbers = stackalloc int[2 * Block];
+        var last = new Int8Vector(values, (float*)numbers, numbers + Block, Block * GroupSize, GroupSize);
+        var over = x.Groups % Block;
+        if (over > 0)
+            FillLast(x, over, last);
+
+        nint bytes = x.Length / 2;
+        nint groups = x.Groups;
+        for (var row = 0; row < rows; row += 2, w += 2 * bytes, wScales += 2 * groups)
+        {
+            // A row without a second one is computed twice.
+            var second = row + 1 < rows ? 1 : 0;
+            var v = w + second * bytes;
+            var vScales = wScales + second * groups;
+            var ahead = w + Prefetching.Distance;
+            var sums = Floats.Zero;
+            nint group = 0;
+            for (; group <= groups - Block; group += Block, ahead += 2 * BlockBytes)
+            {
+                Prefetching.Lines(ahead, 2 * BlockBytes);
+                sums = AddBlock(sums, w + group * (GroupSize / 2), v + group * (GroupSize / 2), wScales + group, vScales + group,
+                    x.Values + group * GroupSize, x.Scales + group, x.Sums + group);
+            }
+            if (over > 0)
+            {
+                group = groups - Block;
+                sums = AddBlock(sums, w + group * (GroupSize / 2), v + group * (GroupSize / 2), wScales + group, vScales + group, last.Values, last.Scales, last.Sums);
+            }
+            output[row + second] = Lanes256.Sum(sums.GetUpper());
+            output[row] = Lanes256.Sum(sums.GetLower());
+        }
+    }
+
+    /// <summary>sums + (codes − 8) · x · scales for eight groups of a row and, in the upper half, eight of another.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats AddBlock(Floats sums, byte* w, byte* v, Half* wScales, Half* vScales, sbyte* x, float* xScales, int* xSums)
+    {
+        var a = Fold(Products(w, x), Products(w + Bytes.Count, x + 2 * Bytes.Count));
+        var b = Fold(Products(v, x), Products(v + Bytes.Count, x + 2 * Bytes.Count));
+        // Of each group two int16 are left: a lane's are (a's group, a's of the next quad, b's, b's of the next quad).
+        var even = Avx512F.Shuffle(a.AsSingle(), b.AsSingle(), 0b10_00_10_00).AsInt16();
+        var odd = Avx512F.Shuffle(a.AsSingle(), b.AsSingle(), 0b11_01_11_01).AsInt16();
+        var totals = Avx512BW.MultiplyAddAdjacent(even + odd, Shorts.One);
+        totals = Avx512F.PermuteVar16x32(totals, Vector512.Create(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+        // A code is its weight + 8.
+        totals -= Avx512DQ.BroadcastVector256ToVector512(xSums) << 3;
+        var scales = Lanes512.ToSingle(wScales, vScales) * Avx512DQ.BroadcastVector256ToVector512(xScales);
+        return Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(totals), scales, sums);
+    }
+
+    /// <summary>codes · x of four groups, eight sums of four products each.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Shorts Products(byte* w, sbyte* x)
+    {
+        var nibble = Vector512.Create((byte)0x0f);
+        var codes = Vector512.Load(w);
+        return Avx512BW.MultiplyAddAdjacent(codes & nibble, Vector512.Load(x))
+            + Avx512BW.MultiplyAddAdjacent((codes.AsUInt16() >>> 4).AsByte() & nibble, Vector512.Load(x + Bytes.Count));
+    }
+
+    /// <summary>Eight sums a group become four: those of the first quad, then those of the second.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Shorts Fold(Shorts first, Shorts second) =>
+        Avx512F.UnpackLow(first.AsInt64(), second.AsInt64()).AsInt16() + Avx512F.UnpackHigh(first.AsInt64(), second.AsInt64()).AsInt16();
+
+    private static void Arrange(sbyte* values, int groups)
+    {
+        for (var quad = values; quad < values + groups * GroupSize; quad += Quad * GroupSize)
         {
             var (a, b) = (Vector512.Load(quad).AsInt64(), Vector512.Load(quad + 64).AsInt64());
             Avx512F.PermuteVar8x64x2(a, Vector512.Create(0L, 1, 4, 5, 8, 9, 12, 13), b).AsSByte().Store(quad);
@@ -39,91 +110,16 @@ internal static unsafe class Int4Rows512
         }
     }
 
-    /// <inheritdoc cref="IntegerKernels.MatVecInt4"/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MatVec(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
+    /// <summary>The groups that are left over at the end of a block, and nothing before them.</summary>
+    private static void FillLast(in Int8Vector x, int over, in Int8Vector last)
     {
-        var scales = stackalloc float[4 * x.Groups];
-        var sums = stackalloc float[4];
-        nint bytes = x.Length / 2;
-        var row = 0;
-        for (; row <= rows - 4; row += 4, w += 4 * bytes, wScales += 4 * x.Groups)
-            FourRows(w, bytes, wScales, x, scales, output + row);
-        for (; row < rows; row++, w += bytes, wScales += x.Groups)
-        {
-            FourRows(w, 0, wScales, x, scales, sums); // the same one four times
-            output[row] = sums[0];
-        }
-    }
-
-    /// <summary>Four rows at a time: they share what is loaded of x, and their block of memory is asked for by address.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FourRows(byte* w, nint stride, Half* wScales, in Int8Vector x, float* scales, float* output)
-    {
-        nint groups = x.Groups;
-        for (var row = 0; row < 4; row++)
-            Scale(wScales + (stride == 0 ? 0 : row * groups), x.Scales, scales + row * groups, (int)groups);
-
-        var ahead = w + Prefetching.Distance;
-        var xi = x.Values;
-        var (a, b, c, d) = (Floats.Zero, Floats.Zero, Floats.Zero, Floats.Zero);
-        nint group = 0;
-        for (; group <= groups - Quad; group += Quad, w += Bytes.Count, xi += 2 * Bytes.Count, ahead += 4 * Bytes.Count)
-        {
-            Prefetching.Lines(ahead, 4 * Bytes.Count);
-            var (low, high) = (Vector512.Load(xi), Vector512.Load(xi + Bytes.Count));
-            // A code is its weight + 8: twice Σ x in each of four lanes is eight times it.
-            var offset = Spread(Avx512F.BroadcastVector128ToVector512(x.Sums + group)) * (Int4Groups.Offset / 4);
-            var scale = scales + group;
-            a = AddProducts(a, Vector512.Load(w), low, high, offset, scale);
-            b = AddProducts(b, Vector512.Load(w + stride), low, high, offset, scale + groups);
-            c = AddProducts(c, Vector512.Load(w + 2 * stride), low, high, offset, scale + 2 * groups);
-            d = AddProducts(d, Vector512.Load(w + 3 * stride), low, high, offset, scale + 3 * groups);
-        }
-        (output[0], output[1], output[2], output[3]) = (Vector512.Sum(a), Vector512.Sum(b), Vector512.Sum(c), Vector512.Sum(d));
-        for (; group < groups; group++, w += GroupBytes, xi += GroupSize)
-            for (var row = 0; row < 4; row++)
-                output[row] += (OneGroup(w + row * stride, xi) - Int4Groups.Offset * x.Sums[group]) * scales[row * groups + group];
-    }
-
-    /// <summary>sum + (codes − 8) · x · scale for four groups.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats AddProducts(Floats sum, Bytes codes, Vector512<sbyte> low, Vector512<sbyte> high, Ints offset, float* scales)
-    {
-        var nibble = Vector512.Create((byte)0x0f);
-        var pairs = Avx512BW.MultiplyAddAdjacent(codes & nibble, low) + Avx512BW.MultiplyAddAdjacent((codes.AsUInt16() >>> 4).AsByte() & nibble, high);
-        var totals = Avx512BW.MultiplyAddAdjacent(pairs, Vector512<short>.One) - offset;
-        return Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(totals), Spread(Avx512F.BroadcastVector128ToVector512(scales).AsInt32()).AsSingle(), sum);
-    }
-
-    /// <summary>Each of the first four lanes four times.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Spread(Ints v) => Avx512F.PermuteVar16x32(v, Vector512.Create(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int OneGroup(byte* w, sbyte* x)
-    {
-        var codes = Vector128.Load(w);
-        var halves = Vector256.Create(codes, codes >>> 4) & Vector256.Create((byte)0x0f);
-        return Vector256.Sum(Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(halves, Vector256.Load(x)), Vector256<short>.One));
-    }
-
-    /// <summary>scales[g] = wScales[g] · xScales[g].</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Scale(Half* wScales, float* xScales, float* scales, int groups)
-    {
-        const int Step = 8;
-        if (groups < Step)
-        {
-            for (var group = 0; group < groups; group++)
-                scales[group] = (float)wScales[group] * xScales[group];
-            return;
-        }
-        // The last step overlaps the one before, and then computes the same numbers again.
-        for (var group = 0; group < groups; group += Step)
-        {
-            var at = Math.Min(group, groups - Step);
-            (Lanes256.ToSingle(wScales + at) * Vector256.Load(xScales + at)).Store(scales + at);
-        }
+        var (from, to) = (x.Groups - over, Block - over);
+        new Span<sbyte>(last.Values, last.Length).Clear();
+        new Span<sbyte>(x.Values + from * GroupSize, over * GroupSize).CopyTo(new(last.Values + to * GroupSize, over * GroupSize));
+        Arrange(last.Values, Block);
+        new Span<float>(last.Scales, Block).Clear();
+        new Span<float>(x.Scales + from, over).CopyTo(new(last.Scales + to, over));
+        new Span<int>(last.Sums, Block).Clear();
+        new Span<int>(x.Sums + from, over).CopyTo(new(last.Sums + to, over));
     }
 }
