@@ -10,7 +10,8 @@ internal static class ThreadCount
 
     /// <summary>As many threads as there are cores, but no more than the weights can keep busy.</summary>
     /// <param name="weightBytesPerToken">Bytes of weights that a token reads.</param>
-    public static int For(long weightBytesPerToken) => Math.Min(Useful(weightBytesPerToken), Cores());
+    public static int For(long weightBytesPerToken) =>
+        Useful(weightBytesPerToken) is > 1 and var useful ? Math.Min(useful, Cores()) : 1; // a small model asks the system nothing
 
     /// <summary>As many threads as a token's weights can keep busy, whatever the machine.</summary>
     /// <param name="weightBytesPerToken">Bytes of weights that a token reads.</param>

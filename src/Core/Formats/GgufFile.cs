@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 
 namespace LlamaFullstack.Core.Formats;
 
@@ -79,8 +80,10 @@ public sealed class GgufFile : IDisposable
     {
         if (!File.Exists(path) || new FileInfo(path).Length < sizeof(uint))
             return false;
-        using var map = MappedFile.Open(path);
-        return Recognises(map);
+        using var file = InputFile.Open(path, out _);
+        uint magic = 0;
+        InputFile.Read(file, path, 0, MemoryMarshal.AsBytes(new Span<uint>(ref magic)));
+        return magic == Magic;
     }
 
     /// <summary>Maps a file and checks its header.</summary>

@@ -1,0 +1,26 @@
+// The first step of a llamafs-run that holds the program three times, each compiled for another level of x86-64 (scripts/publish-run.sh):
+// what .NET compiles ahead of time cannot choose between AVX2 and AVX-512 when it runs, so this does before .NET starts.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int main_v2(int argc, char **argv); // SSE4.2: what .NET needs at least
+int main_v3(int argc, char **argv); // AVX2 and FMA
+int main_v4(int argc, char **argv); // AVX-512
+
+int main(int argc, char **argv)
+{
+    // Kernels of a narrower level run in that level's program, so that one machine can try them all.
+    const char *asked = getenv("LLAMAFS_KERNELS");
+    int narrow = asked && (!strcmp(asked, "v128") || !strcmp(asked, "scalar"));
+    int middle = asked && !strcmp(asked, "v256");
+
+    if (__builtin_cpu_supports("x86-64-v4") && !narrow && !middle)
+        return main_v4(argc, argv);
+    if (__builtin_cpu_supports("x86-64-v3") && !narrow)
+        return main_v3(argc, argv);
+    if (__builtin_cpu_supports("x86-64-v2"))
+        return main_v2(argc, argv);
+    fputs("llamafs-run: this processor is too old: it lacks SSE4.2 or POPCNT, which .NET needs.\n", stderr);
+    return 1;
+}
