@@ -13,7 +13,13 @@ public class AllocationTests
     // 5.1 M weights in the embedding alone: as int8 too, enough for a token to be shared by two threads. As 4 bits one takes it.
     private static readonly LlamaConfig TwoThreadsWorth = new()
     {
-        Dim = 128, HiddenDim = 384, NLayers = 2, NHeads = 4, NKvHeads = 2, VocabSize = 40_000, MaxSeqLen = 256,
+        Dim = 128,
+        HiddenDim = 384,
+        NLayers = 2,
+        NHeads = 4,
+        NKvHeads = 2,
+        VocabSize = 40_000,
+        MaxSeqLen = 256,
     };
 
     [Theory]
