@@ -1,3 +1,4 @@
+using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Data;
@@ -101,6 +102,17 @@ public sealed class DataFolder
     private string DatasetOption => Dataset == TinyStories ? "" : $" --dataset={_given}";
 
     private string Command(string arguments) => $"llamafs data {arguments}{(_dataDir == "data" ? "" : $" --data_dir={_dataDir}")}";
+
+    /// <summary>Whether a file below a dataset's folder is none of its text: the note of it, or anything in the data folder where that lies there too.</summary>
+    internal bool IsOurs(string file, string folder)
+    {
+        var dataDir = Path.GetFullPath(_dataDir);
+        return file == Path.GetFullPath(DatasetSource.PathIn(this)) || (dataDir != folder && IsIn(dataDir, folder) && IsIn(file, dataDir));
+    }
+
+    /// <summary>Whether a path is a folder's own, or lies below it.</summary>
+    internal static bool IsIn(string path, string folder) =>
+        path == folder || path.StartsWith(Path.EndsInDirectorySeparator(folder) ? folder : folder + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     /// <summary>A file's name without its folder and its endings: "poems" of a/poems.jsonl.gz.</summary>
     internal static string PlainName(string path)

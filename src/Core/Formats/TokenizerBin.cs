@@ -48,16 +48,19 @@ public static class TokenizerBin
     /// <summary>Writes a tokenizer as llama2.c's tokenizer.py does, atomically.</summary>
     public static void Write(string path, Vocabulary vocabulary) => AtomicFile.Write(path, file =>
     {
-        var texts = vocabulary.Pieces.Select((piece, id) => StoredText(id, piece.Text)).ToList();
+        var longest = 0;
+        for (var id = 0; id < vocabulary.Count; id++)
+            longest = Math.Max(longest, StoredText(id, vocabulary.Pieces[id].Text).Length);
         Span<byte> header = stackalloc byte[EntryHeader];
-        BinaryPrimitives.WriteInt32LittleEndian(header, texts.Max(text => text.Length));
+        BinaryPrimitives.WriteInt32LittleEndian(header, longest);
         file.Write(header[..sizeof(int)]);
-        for (var id = 0; id < texts.Count; id++)
+        for (var id = 0; id < vocabulary.Count; id++)
         {
+            var text = StoredText(id, vocabulary.Pieces[id].Text);
             BinaryPrimitives.WriteSingleLittleEndian(header, vocabulary.Pieces[id].Score);
-            BinaryPrimitives.WriteInt32LittleEndian(header[sizeof(float)..], texts[id].Length);
+            BinaryPrimitives.WriteInt32LittleEndian(header[sizeof(float)..], text.Length);
             file.Write(header);
-            file.Write(texts[id].Span);
+            file.Write(text.Span);
         }
     });
 

@@ -14,12 +14,15 @@ public sealed record DatasetSource(string? Path = null, string? Separator = null
 {
     private const string FileName = "dataset.json";
 
+    /// <summary>Where it is remembered.</summary>
+    internal static string PathIn(DataFolder folder) => System.IO.Path.Combine(folder.Root, FileName);
+
     /// <summary>Reads what is remembered of a dataset.</summary>
     /// <returns>Null where nothing is.</returns>
     /// <exception cref="InvalidDataException">The file is damaged.</exception>
     public static DatasetSource? Read(DataFolder folder)
     {
-        var path = System.IO.Path.Combine(folder.Root, FileName);
+        var path = PathIn(folder);
         if (!File.Exists(path))
             return null;
         try
@@ -35,7 +38,7 @@ public sealed record DatasetSource(string? Path = null, string? Separator = null
     /// <summary>Writes it down, atomically.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Write(DataFolder folder) =>
-        AtomicFile.WriteAllBytes(System.IO.Path.Combine(folder.Root, FileName), JsonSerializer.SerializeToUtf8Bytes(this, DataJsonContext.Default.DatasetSource));
+        AtomicFile.WriteAllBytes(PathIn(folder), JsonSerializer.SerializeToUtf8Bytes(this, DataJsonContext.Default.DatasetSource));
 
     /// <summary>What is remembered of a dataset that was named by its path, once it is sure that it is the same one.</summary>
     /// <exception cref="InvalidDataException">The folder belongs to another dataset of the same name.</exception>

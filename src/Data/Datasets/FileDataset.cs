@@ -1,5 +1,6 @@
 // A dataset of files of any known format: TinyStories, the samples, and whatever a person names by its path.
 
+using System.IO.Enumeration;
 using LlamaFullstack.Data.Stories;
 
 namespace LlamaFullstack.Data.Datasets;
@@ -17,7 +18,7 @@ public sealed class FileDataset : Dataset
     private FileDataset(DataFolder folder, DatasetSource source, IReadOnlyList<StoryFormat> formats)
     {
         (Name, _folder, _source, _formats) = (folder.Dataset, folder, source, formats);
-        Files = FilesOf(source.Path ?? folder.Stories, formats);
+        Files = FilesOf(source.Path ?? folder.Stories);
         if (Files.Count == 0)
             throw new FileNotFoundException(
                 $"{source.Path ?? folder.Stories}: no stories ({string.Join(", ", formats.Select(format => "*" + format.Extension))}). {folder.StoriesAdvice}");
@@ -62,18 +63,18 @@ public sealed class FileDataset : Dataset
     /// <inheritdoc/>
     public override StoryReader Open(string file) => _formats.First(format => format.IsOf(file)).Open(file, _source);
 
-    private static IReadOnlyList<string> FilesOf(string path, IReadOnlyList<StoryFormat> formats)
+    private IReadOnlyList<string> FilesOf(string path)
     {
-        bool IsKnown(string file) => formats.Any(format => format.IsOf(file));
+        bool IsKnown(string file) => _formats.Any(format => format.IsOf(file));
         if (Directory.Exists(path))
-            return InOrder(Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(IsKnown));
+            return InOrder(AllBelow(path).Where(IsKnown));
         var files = File.Exists(path) ? [path] : Matching(path);
         return files.FirstOrDefault(file => !IsKnown(file)) is not { } unknown ? files
-            : throw new InvalidDataException($"{unknown}: expected a name that ends in {string.Join(", ", formats.Select(format => format.Extension))}. Plain text is .txt.");
+            : throw new InvalidDataException($"{unknown}: expected a name that ends in {string.Join(", ", _formats.Select(format => format.Extension))}. Plain text is .txt.");
     }
 
     /// <summary>The files of a pattern such as poems/*.txt, or poems/**/*.txt for those of all folders below too.</summary>
-    private static IReadOnlyList<string> Matching(string pattern)
+    private IReadOnlyList<string> Matching(string pattern)
     {
         var folder = Path.GetDirectoryName(pattern)!;
         var isDeep = Path.GetFileName(folder) == "**";
@@ -82,8 +83,29 @@ public sealed class FileDataset : Dataset
         if (folder.Contains('*') || folder.Contains('?'))
             throw new ArgumentException($"--dataset {pattern}: only the name of the file may be a pattern, and ** the folder before it.");
         return Directory.Exists(folder)
-            ? InOrder(Directory.EnumerateFiles(folder, Path.GetFileName(pattern), isDeep ? SearchOption.AllDirectories : SearchOption.TopDirectoryOnly))
+            ? InOrder((isDeep ? AllBelow(folder) : Directory.EnumerateFiles(folder)).Where(IsMatch))
             : [];
+
+        bool IsMatch(string file) => FileSystemName.MatchesSimpleExpression(Path.GetFileName(pattern), Path.GetFileName(file), ignoreCase: OperatingSystem.IsWindows());
+    }
+
+    /// <summary>
+    /// All files of a folder and of those below it, but for this program's own. A link to a folder is followed where it leads out, once to each place: so no
+    /// text is read twice, and no loop goes on.
+    /// </summary>
+    private IEnumerable<string> AllBelow(string folder)
+    {
+        var entered = new HashSet<string>();
+        var files = new FileSystemEnumerable<string>(
+            folder, (ref FileSystemEntry entry) => entry.ToFullPath(), new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0, IgnoreInaccessible = false })
+        {
+            ShouldIncludePredicate = (ref FileSystemEntry entry) => !entry.IsDirectory,
+            ShouldRecursePredicate = (ref FileSystemEntry entry) =>
+                !entry.Attributes.HasFlag(FileAttributes.ReparsePoint)
+                || new DirectoryInfo(entry.ToFullPath()).ResolveLinkTarget(returnFinalTarget: true)?.FullName is not { } target
+                || (!DataFolder.IsIn(target, folder) && !DataFolder.IsIn(folder, target) && entered.Add(target)),
+        };
+        return files.Where(file => !_folder.IsOurs(file, folder));
     }
 
     private static IReadOnlyList<string> InOrder(IEnumerable<string> files) =>

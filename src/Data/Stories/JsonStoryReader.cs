@@ -126,7 +126,7 @@ public sealed class JsonStoryReader : StoryReader
                 case (0, JsonTokenType.EndObject):
                     return _hasStory ? true : throw Bad(json, $"item {Index} has no \"{_column}\"; --text_column names the text.");
                 case (0, _):
-                    throw Bad(json, $"expected an object with a \"{_column}\" after item {Index}, found {json.TokenType}.");
+                    throw Bad(json, $"expected an object with a \"{_column}\" as item {Index + 1}, found {json.TokenType}.");
                 case (1, JsonTokenType.PropertyName):
                     _storyFollows = json.ValueTextEquals(_columnName);
                     break;

@@ -56,7 +56,7 @@ internal sealed class TextWindow : IDisposable
     public void Consume(int count) => _start += count;
 
     /// <summary>Slides to the first byte not consumed, and reads until the window is full or the text has ended.</summary>
-    /// <exception cref="InvalidDataException">The window would become too large, or the .gz file is damaged.</exception>
+    /// <exception cref="InvalidDataException">The window would become too large, the .gz file is damaged, or the text is UTF-16.</exception>
     public void Fill()
     {
         var isFirst = !HasBegun;
@@ -70,7 +70,11 @@ internal sealed class TextWindow : IDisposable
         _start = 0;
         _end = rest + Read(bytes.AsSpan(rest));
         HasEnded = _end < bytes.Length;
-        if (isFirst && Rest.Span.StartsWith(Encoding.UTF8.Preamble))
+        if (!isFirst)
+            return;
+        if (Rest.Span.StartsWith(Encoding.Unicode.Preamble) || Rest.Span.StartsWith(Encoding.BigEndianUnicode.Preamble))
+            throw new InvalidDataException($"{Name}: is UTF-16, expected UTF-8. Convert it first (iconv -f UTF-16 -t UTF-8).");
+        if (Rest.Span.StartsWith(Encoding.UTF8.Preamble))
             Consume(Encoding.UTF8.Preamble.Length);
     }
 

@@ -35,6 +35,7 @@ public sealed class Pretokenizer
     private readonly IProgress<PretokenizeProgress>? _progress;
     private readonly List<Part> _parts;
     private readonly Dictionary<string, long> _fileBytes;
+    private int _underWay;      // parts whose files are being read
 
     // All below is guarded by _gate.
     private readonly Lock _gate = new();
@@ -171,16 +172,27 @@ public sealed class Pretokenizer
             }
             AtomicFile.Write(Path.Combine(_output, shards[shard].Name), file =>
             {
-                writers[shard] = new TokenWriter(_tokenizer, file, TokenShard.TokenSize(shards[shard].Name));
+                writers[shard] = new TokenWriter(_tokenizer, file, TokenShard.TokenSize(shards[shard].Name), MostBlocks);
                 Write(shard + 1);
             });
         }
-        Write(0);
+        Interlocked.Increment(ref _underWay);
+        try
+        {
+            Write(0);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _underWay);
+        }
         var made = shards.Select((shard, i) => new TokenShardEntry(shard.Name, shard.Split, writers[i].Tokens, writers[i].Stories, sources, bytes, hash)).ToArray();
         foreach (var empty in made.Where(entry => entry.Tokens == 0))
             File.Delete(Path.Combine(_output, empty.Name));
         return made;
     }
+
+    /// <summary>Blocks of stories of a part that may be under way: enough that all processors have one and the next, with those of the other parts, and no more.</summary>
+    private int MostBlocks() => Math.Max(2, 2 * Environment.ProcessorCount / Math.Max(1, Volatile.Read(ref _underWay)));
 
     /// <summary>Reads the files of a part; its last writer takes the stories that validate where the split is by story.</summary>
     private void Encode(Part part, TokenWriter[] writers, CancellationToken cancellation)

@@ -10,10 +10,10 @@ namespace LlamaFullstack.Data.Tokens;
 /// <param name="tokenizer">Encodes; used from several threads at a time.</param>
 /// <param name="output">Where the tokens go.</param>
 /// <param name="tokenSize">Bytes a token: 2 or 4.</param>
-internal sealed class TokenWriter(Tokenizer tokenizer, Stream output, int tokenSize)
+/// <param name="mostBlocks">How many blocks may be under way now: all that is in memory.</param>
+internal sealed class TokenWriter(Tokenizer tokenizer, Stream output, int tokenSize, Func<int> mostBlocks)
 {
     private const int BlockBytes = 1 << 18;
-    private static readonly int MaxBlocks = 2 * Environment.ProcessorCount;
 
     private readonly Queue<Task<Block>> _running = [];      // in the order of the text
     private readonly Stack<Block> _free = [];
@@ -46,7 +46,7 @@ internal sealed class TokenWriter(Tokenizer tokenizer, Stream output, int tokenS
     {
         var block = _block;
         _running.Enqueue(Task.Run(() => block.Encode(tokenizer, tokenSize)));
-        if (_running.Count >= MaxBlocks)
+        while (_running.Count >= mostBlocks())
             WriteOldest();
         _block = _free.TryPop(out var free) ? free : new Block();
     }

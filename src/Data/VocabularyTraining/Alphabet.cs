@@ -1,5 +1,4 @@
 // Which characters of the text get a piece of their own.
-using System.Text;
 using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Data.VocabularyTraining;
@@ -18,9 +17,12 @@ internal sealed class Alphabet
     public Alphabet(WordTable words, float coverage)
     {
         var (counts, characters) = CountCharacters(words);
-        var total = characters.Sum(character => counts[character]);
+        var total = 0L;
+        foreach (var character in characters)
+            total += counts[character];
+        characters.Sort((a, b) => counts[a] != counts[b] ? counts[b].CompareTo(counts[a]) : a.CompareTo(b));
         var covered = 0L;
-        foreach (var character in characters.OrderByDescending(character => counts[character]).ThenBy(character => character))
+        foreach (var character in characters)
         {
             // In float32, as in sentencepiece: in a large text the rarest characters fall out even at a coverage of 1.
             if ((float)((double)covered / total) >= coverage)
@@ -31,13 +33,13 @@ internal sealed class Alphabet
             covered += counts[character];
             if (character == '\t')
                 continue; // stands for what must not merge
-            Characters.Add(new Rune(character));
+            Characters.Add(character);
             _places[character] = Characters.Count;
         }
     }
 
-    /// <summary>The characters, by (count descending, code point ascending).</summary>
-    public List<Rune> Characters { get; } = [];
+    /// <summary>The code points, by (count descending, code point ascending).</summary>
+    public List<int> Characters { get; } = [];
 
     /// <summary>How many different characters of the text are not covered.</summary>
     public int DroppedCharacters { get; }

@@ -8,20 +8,24 @@ namespace LlamaFullstack.Data.VocabularyTraining;
 /// </remarks>
 internal sealed class CellCounts
 {
-    private readonly List<int> _ends = [];      // by step: the cell after its last one
-    private readonly List<long> _counts = [];   // by step
+    private int[] _ends = new int[1 << 6];      // by step: the cell after its last one
+    private long[] _counts = new long[1 << 6];  // by step
+    private int _steps;
     private int _step;                          // that of the last question: most are followed by one about the same
 
     /// <summary>Notes that the next word ends before a cell.</summary>
     public void Add(long count, int end)
     {
-        if (_counts.Count > 0 && _counts[^1] == count)
+        if (_steps == 0 || _counts[_steps - 1] != count)
         {
-            _ends[^1] = end;
-            return;
+            if (_steps == _counts.Length)
+            {
+                Array.Resize(ref _ends, 2 * _steps);
+                Array.Resize(ref _counts, 2 * _steps);
+            }
+            _counts[_steps++] = count;
         }
-        _counts.Add(count);
-        _ends.Add(end);
+        _ends[_steps - 1] = end;
     }
 
     /// <summary>How often the word of a cell occurs.</summary>
@@ -34,7 +38,7 @@ internal sealed class CellCounts
 
     private int FindStep(int cell)
     {
-        var found = _ends.BinarySearch(cell);
+        var found = Array.BinarySearch(_ends, 0, _steps, cell);
         return found < 0 ? ~found : found + 1;
     }
 }

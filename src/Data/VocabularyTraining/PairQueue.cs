@@ -14,7 +14,8 @@ internal sealed class PairQueue
     private const int FewPairs = 400;
 
     private readonly SymbolText _text;
-    private readonly PriorityQueue<int, Rank> _frequent;
+    private Rank[] _frequent = new Rank[1 << 10]; // a heap: each comes before the two at 2 i + 1 and 2 i + 2
+    private int _frequentCount;
     private readonly List<int> _rare = [];
     private long _floor = long.MaxValue; // every pair in _rare occurs less often
     private long _seenByAll; // see Refresh
@@ -24,7 +25,6 @@ internal sealed class PairQueue
     public PairQueue(SymbolText text)
     {
         _text = text;
-        _frequent = new PriorityQueue<int, Rank>(Comparer<Rank>.Create(Compare));
         AddFrom(0);
     }
 
@@ -38,10 +38,10 @@ internal sealed class PairQueue
     /// <summary>Takes the best pair out; false when no pair occurs any more.</summary>
     public bool TryTake(out int pair)
     {
-        while (_frequent.Count > 0 || LowerFloor())
+        while (_frequentCount > 0 || LowerFloor())
         {
-            _frequent.TryPeek(out pair, out var rank);
-            _frequent.Dequeue();
+            var rank = Dequeue();
+            pair = rank.Pair;
             if (_text.Frequency(pair) == rank.Frequency)
             {
                 _taken++;
@@ -60,13 +60,13 @@ internal sealed class PairQueue
     /// </remarks>
     public void Refresh()
     {
-        while (_frequent.Count < FewPairs && LowerFloor())
+        while (_frequentCount < FewPairs && LowerFloor())
         {
         }
         _firstNewPair = _text.PairCount;
         var looksAt = Math.Max(1000, (int)((_text.CharacterCount + _text.PairCount - _taken) * 0.05f));
         var waiting = _rare.Count == 0 ? 0 : _floor;
-        _seenByAll = _frequent.Count <= looksAt ? waiting : Math.Max(waiting, FrequencyOfFirst(looksAt));
+        _seenByAll = _frequentCount <= looksAt ? waiting : Math.Max(waiting, FrequencyOfFirst(looksAt));
     }
 
     /// <summary>Whether sentencepiece could have taken another pair than this one, which was just taken.</summary>
@@ -76,7 +76,7 @@ internal sealed class PairQueue
     {
         var frequency = _text.Frequency(pair);
         if (frequency >= _floor)
-            _frequent.Enqueue(pair, RankOf(pair));
+            Enqueue(RankOf(pair));
         else if (frequency > 0)
             _rare.Add(pair);
     }
@@ -100,23 +100,45 @@ internal sealed class PairQueue
         return true;
     }
 
-    // The least frequency that no more than "count" pairs have or exceed, by bisection.
+    // The least frequency that no more than "count" pairs have or exceed; there are more pairs.
     private long FrequencyOfFirst(int count)
     {
-        var frequencies = new long[_frequent.Count];
-        var next = 0;
-        foreach (var (pair, _) in _frequent.UnorderedItems)
-            frequencies[next++] = _text.Frequency(pair);
-        var (tooLow, enough) = (0L, frequencies.Max() + 1);
-        while (enough - tooLow > 1)
+        var frequencies = new long[_frequentCount];
+        for (var i = 0; i < frequencies.Length; i++)
+            frequencies[i] = _text.Frequency(_frequent[i].Pair);
+        Array.Sort(frequencies);
+        return frequencies[^(count + 1)] + 1;
+    }
+
+    // The heap is written out: PriorityQueue, of values of our own, would be compiled at every start, and be slow until then.
+    private void Enqueue(Rank rank)
+    {
+        if (_frequentCount == _frequent.Length)
+            Array.Resize(ref _frequent, 2 * _frequentCount);
+        var at = _frequentCount++;
+        while (at > 0 && Compare(rank, _frequent[(at - 1) / 2]) < 0)
         {
-            var middle = tooLow + ((enough - tooLow) / 2);
-            if (frequencies.Count(frequency => frequency >= middle) > count)
-                tooLow = middle;
-            else
-                enough = middle;
+            _frequent[at] = _frequent[(at - 1) / 2];
+            at = (at - 1) / 2;
         }
-        return enough;
+        _frequent[at] = rank;
+    }
+
+    private Rank Dequeue()
+    {
+        var best = _frequent[0];
+        var last = _frequent[--_frequentCount];
+        var at = 0;
+        for (int next; (next = (2 * at) + 1) < _frequentCount; at = next)
+        {
+            if (next + 1 < _frequentCount && Compare(_frequent[next + 1], _frequent[next]) < 0)
+                next++;
+            if (Compare(last, _frequent[next]) <= 0)
+                break;
+            _frequent[at] = _frequent[next];
+        }
+        _frequent[at] = last;
+        return best;
     }
 
     private Rank RankOf(int pair)
@@ -127,7 +149,7 @@ internal sealed class PairQueue
         return new Rank(_text.Frequency(pair), BinaryPrimitives.ReadUInt64BigEndian(text), pair, (byte)_text.Length(pair));
     }
 
-    private int Compare(Rank a, Rank b)
+    private int Compare(in Rank a, in Rank b)
     {
         if (a.Frequency != b.Frequency)
             return b.Frequency.CompareTo(a.Frequency);

@@ -24,7 +24,10 @@ public static class StoryWords
     {
         var nextFile = -1;
         var bytesDone = 0L;
-        var workers = Enumerable.Range(0, Math.Max(1, Math.Min(threads, files.Count))).Select(_ => Task.Run(CountFiles, cancellation)).ToArray();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation); // of all, where one finds a bad file
+        var workers = new Task<WordCounts>[Math.Max(1, Math.Min(threads, files.Count))];
+        for (var worker = 0; worker < workers.Length; worker++)
+            workers[worker] = Task.Run(CountFiles, stop.Token);
         var parts = Task.WhenAll(workers).GetAwaiter().GetResult();
         foreach (var part in parts[1..])
             parts[0].Add(part);
@@ -33,24 +36,35 @@ public static class StoryWords
         WordCounts CountFiles()
         {
             var words = new WordCounts(settings.RemoveExtraWhitespaces);
-            for (var file = Interlocked.Increment(ref nextFile); file < files.Count; file = Interlocked.Increment(ref nextFile))
+            try
             {
-                using var reader = dataset.Open(files[file]);
-                var (reported, stories) = (0L, 0);
-                while (reader.Read())
-                {
-                    words.Add(reader.Story);
-                    if (++stories % StoriesPerReport == 0)
-                        Report(reader.Position, ref reported);
-                }
-                Report(reader.Position, ref reported);
+                for (var file = Interlocked.Increment(ref nextFile); file < files.Count; file = Interlocked.Increment(ref nextFile))
+                    CountFile(files[file], words);
+            }
+            catch
+            {
+                stop.Cancel();
+                throw;
             }
             return words;
         }
 
+        void CountFile(string file, WordCounts words)
+        {
+            using var reader = dataset.Open(file);
+            var (reported, stories) = (0L, 0);
+            while (reader.Read())
+            {
+                words.Add(reader.Story);
+                if (++stories % StoriesPerReport == 0)
+                    Report(reader.Position, ref reported);
+            }
+            Report(reader.Position, ref reported);
+        }
+
         void Report(long position, ref long reported)
         {
-            cancellation.ThrowIfCancellationRequested();
+            stop.Token.ThrowIfCancellationRequested();
             progress?.Report(Interlocked.Add(ref bytesDone, position - reported));
             reported = position;
         }

@@ -27,13 +27,16 @@ internal sealed class SymbolText
     private const int NoPair = -1;
     private const int NotSeen = -2;
 
-    private readonly List<PieceShape> _shapes = [PieceShape.NeverJoined, PieceShape.NeverJoined];
-    private readonly List<byte[]> _texts = [[], []];
+    // By symbol. Arrays, as all that the steps go through: of a list of such values each method would be compiled at every start, and be slow until then.
+    private readonly PieceShape[] _shapes;
+    private readonly byte[][] _texts;
+    private int _symbols;
     private readonly CellCounts _counts = new();
     private readonly Cell[] _cells;
     private readonly List<int[]> _blocks = []; // of occurrences, each the first cell of a pair
     private readonly List<int> _neighboursSeen = [];
-    private readonly List<(int Pair, int Cell)> _found = [];
+    private Found[] _found = new Found[1 << 10];
+    private int _foundCount;
     private readonly int[] _pairWithLeft; // by symbol s: the pair (s, new symbol) of this step
     private readonly int[] _pairWithRight; // by symbol s: the pair (new symbol, s) of this step
     private Pair[] _pairs = new Pair[1 << 10];
@@ -45,14 +48,16 @@ internal sealed class SymbolText
     /// <param name="maxMerges">How many times <see cref="Merge"/> will be called at most.</param>
     public SymbolText(WordTable words, Alphabet alphabet, bool splitDigits, int maxMerges)
     {
-        foreach (var character in alphabet.Characters)
-        {
-            _shapes.Add(PieceShape.Of(character.Value, splitDigits));
-            _texts.Add(Encoding.UTF8.GetBytes(character.ToString()));
-        }
         CharacterCount = alphabet.Characters.Count;
-        _pairWithLeft = new int[_shapes.Count + maxMerges];
-        _pairWithRight = new int[_shapes.Count + maxMerges];
+        var mostSymbols = FirstCharacter + CharacterCount + maxMerges;
+        _shapes = new PieceShape[mostSymbols];
+        _texts = new byte[mostSymbols][];
+        AddSymbol(PieceShape.NeverJoined, []);
+        AddSymbol(PieceShape.NeverJoined, []);
+        foreach (var character in alphabet.Characters)
+            AddSymbol(PieceShape.Of(character, splitDigits), Encoding.UTF8.GetBytes(char.ConvertFromUtf32(character)));
+        _pairWithLeft = new int[mostSymbols];
+        _pairWithRight = new int[mostSymbols];
         Array.Fill(_pairWithLeft, NotSeen);
         Array.Fill(_pairWithRight, NotSeen);
 
@@ -131,9 +136,14 @@ internal sealed class SymbolText
     {
         ref var p = ref _pairs[pair];
         PieceShape.TryJoin(_shapes[p.Left], _shapes[p.Right], out var shape);
-        _shapes.Add(shape);
-        _texts.Add([.. _texts[p.Left], .. _texts[p.Right]]);
-        return _shapes.Count - 1;
+        return AddSymbol(shape, [.. _texts[p.Left], .. _texts[p.Right]]);
+    }
+
+    private int AddSymbol(PieceShape shape, byte[] text)
+    {
+        _shapes[_symbols] = shape;
+        _texts[_symbols] = text;
+        return _symbols++;
     }
 
     private void Lose(int pair, long count)
@@ -157,7 +167,9 @@ internal sealed class SymbolText
         {
             _pairs[known].Frequency += count;
             _pairs[known].Count++;
-            _found.Add((known, cell));
+            if (_foundCount == _found.Length)
+                Array.Resize(ref _found, 2 * _foundCount);
+            _found[_foundCount++] = new Found { Pair = known, Cell = cell };
         }
         return known;
     }
@@ -183,9 +195,9 @@ internal sealed class SymbolText
     private void PlaceFound(int firstNew)
     {
         var block = NewBlock(firstNew);
-        foreach (ref var found in CollectionsMarshal.AsSpan(_found))
-            Place(block, found.Pair, found.Cell);
-        _found.Clear();
+        for (var i = 0; i < _foundCount; i++)
+            Place(block, _found[i].Pair, _found[i].Cell);
+        _foundCount = 0;
     }
 
     private int[] NewBlock(int firstPair)
@@ -243,7 +255,7 @@ internal sealed class SymbolText
             var (left, right) = (_cells[cell].Symbol, _cells[cell + 1].Symbol);
             if (left < FirstCharacter || right < FirstCharacter)
                 continue;
-            ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(known, ((long)left * _shapes.Count) + right, out var seen);
+            ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(known, ((long)left * _symbols) + right, out var seen);
             if (!seen)
                 pair = TryAddPair(left, right);
             if (pair < 0)
@@ -263,6 +275,13 @@ internal sealed class SymbolText
     {
         public int Symbol = symbol;
         public int Pair = NoPair;
+    }
+
+    // A new occurrence of a pair.
+    private struct Found
+    {
+        public int Pair;
+        public int Cell;
     }
 
     private struct Pair

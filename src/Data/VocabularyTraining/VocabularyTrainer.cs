@@ -50,7 +50,7 @@ public static class VocabularyTrainer
 
         var vocabulary = new Vocabulary
         {
-            Pieces = [.. Marks(), .. Bytes(), .. Scored([.. learned, .. alphabet.Characters.Select(character => character.ToString())])],
+            Pieces = Pieces(learned, alphabet),
             RemoveExtraWhitespaces = settings.RemoveExtraWhitespaces,
         };
         return new TrainedVocabulary(vocabulary, settings, learned.Count, alphabet.Characters.Count, alphabet.DroppedCharacters, firstArbitrary);
@@ -92,17 +92,21 @@ public static class VocabularyTrainer
             $"no text to learn a vocabulary from: {words.Bytes:N0} bytes hold no word; {words.LongLines:N0} lines were skipped as longer than {VocabularyTrainerSettings.MaxLineBytes:N0} bytes, {words.ReservedLines:N0} because of U+2585. Add text, or break its lines.");
     }
 
-    private static IEnumerable<Piece> Marks() =>
-    [
-        new Piece("<unk>"u8.ToArray(), 0, PieceType.Unknown),
-        new Piece("<s>"u8.ToArray(), 0, PieceType.Control),
-        new Piece("</s>"u8.ToArray(), 0, PieceType.Control),
-    ];
-
-    private static IEnumerable<Piece> Bytes() =>
-        Enumerable.Range(0, 256).Select(value => new Piece(Encoding.ASCII.GetBytes($"<0x{value:X2}>"), 0, PieceType.Byte));
-
-    // The earlier a piece was learned, the higher its score: -0, -1, -2 … (the minus of the first is sentencepiece's).
-    private static IEnumerable<Piece> Scored(List<string> texts) =>
-        texts.Select((text, index) => new Piece(Encoding.UTF8.GetBytes(text.Replace(Vocabulary.SpaceSymbol, ' ')), -(float)index, PieceType.Normal));
+    private static Piece[] Pieces(List<string> learned, Alphabet alphabet)
+    {
+        var pieces = new Piece[Vocabulary.FirstText + learned.Count + alphabet.Characters.Count];
+        pieces[Vocabulary.Unk] = new Piece("<unk>"u8.ToArray(), 0, PieceType.Unknown);
+        pieces[Vocabulary.Bos] = new Piece("<s>"u8.ToArray(), 0, PieceType.Control);
+        pieces[Vocabulary.Eos] = new Piece("</s>"u8.ToArray(), 0, PieceType.Control);
+        for (var value = 0; value < 256; value++)
+            pieces[Vocabulary.FirstByte + value] = new Piece(Encoding.ASCII.GetBytes($"<0x{value:X2}>"), 0, PieceType.Byte);
+        // The earlier a piece was learned, the higher its score: -0, -1, -2 … (the minus of the first is sentencepiece's).
+        for (var id = Vocabulary.FirstText; id < pieces.Length; id++)
+        {
+            var index = id - Vocabulary.FirstText;
+            var text = index < learned.Count ? learned[index] : char.ConvertFromUtf32(alphabet.Characters[index - learned.Count]);
+            pieces[id] = new Piece(Encoding.UTF8.GetBytes(text.Replace(Vocabulary.SpaceSymbol, ' ')), -(float)index, PieceType.Normal);
+        }
+        return pieces;
+    }
 }

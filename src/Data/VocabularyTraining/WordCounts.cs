@@ -176,23 +176,35 @@ public sealed class WordCounts(bool removeExtraWhitespaces = true)
         var afterSpace = 1ul;   // the one in front of the line
         for (var block = 0; block < length; block += Vector512<byte>.Count)
         {
-            var spaces = Spaces(text, block);
-            if (length - block < Vector512<byte>.Count)
-                spaces &= (1ul << (length - block)) - 1;
-            for (var ends = spaces & ~((spaces << 1) | afterSpace); ends != 0; ends &= ends - 1)
+            var spaces = Spaces(text, block) & Bits(length - block);
+            var second = spaces & ((spaces << 1) | afterSpace);
+            var ends = spaces & ~second;
+            afterSpace = spaces >> (Vector512<byte>.Count - 1);
+            if (second == 0 || !skipSpaces)
+            {
+                var quick = ends & Bits(text.Length - WordTable.ReadableAfterWord - block);
+                if (quick != 0)
+                    start = block + Table.AddWords(in text[block], start - block, quick);
+                ends ^= quick;
+            }
+            for (; ends != 0; ends &= ends - 1)
             {
                 var end = block + BitOperations.TrailingZeroCount(ends);
                 if (skipSpaces)
                     start = SkipSpaces(text, start, end);
-                Table.AddOne(text, start, end - start);
+                Table.Add(text[start..end], 1);
                 start = end + 1;
             }
-            afterSpace = spaces >> (Vector512<byte>.Count - 1);
+            if (second != 0 && skipSpaces)
+                start = SkipSpaces(text, start, Math.Min(block + Vector512<byte>.Count, length));
         }
-        if (skipSpaces && (start = SkipSpaces(text, start, length)) == length)
-            return;
-        Table.AddOne(text, start, length - start);
+        if (!skipSpaces || start < length)
+            Table.Add(text[start..length], 1);
     }
+
+    // The lowest bits, so many; none where it is none or less.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Bits(int count) => count >= 64 ? ulong.MaxValue : count <= 0 ? 0 : (1ul << count) - 1;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int SkipSpaces(ReadOnlySpan<byte> text, int start, int end)
@@ -206,11 +218,18 @@ public sealed class WordCounts(bool removeExtraWhitespaces = true)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Spaces(ReadOnlySpan<byte> text, int at)
     {
-        if (text.Length - at >= Vector512<byte>.Count)
-            return Vector512.Equals(Vector512.LoadUnsafe(ref MemoryMarshal.GetReference(text), (nuint)at), Vector512.Create((byte)' ')).ExtractMostSignificantBits();
+        var last = text.Length - Vector512<byte>.Count;
+        if (at <= last)
+            return SpacesAt(text, at);
+        if (last >= 0)
+            return SpacesAt(text, last) >> (at - last);
         var spaces = 0ul;
         for (var i = at; i < text.Length; i++)
             spaces |= (text[i] == ' ' ? 1ul : 0) << (i - at);
         return spaces;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong SpacesAt(ReadOnlySpan<byte> text, int at) =>
+        Vector512.Equals(Vector512.LoadUnsafe(ref MemoryMarshal.GetReference(text), (nuint)at), Vector512.Create((byte)' ')).ExtractMostSignificantBits();
 }

@@ -1,5 +1,6 @@
 // Counts of distinct words. It does not know what a word is: its keys are bytes.
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -13,15 +14,21 @@ namespace LlamaFullstack.Data.VocabularyTraining;
 /// </remarks>
 internal sealed class WordTable
 {
+    /// <summary>Bytes after a word that <see cref="AddWords"/> reads; what they are does not matter.</summary>
+    public const int ReadableAfterWord = 16;
+
     private const int InlineBytes = 15;
+    private const int FirstBits = 10;
     private const int LargestFastTable = 1 << 16;
     private const int PageBits = 20;
     private const int PageBytes = 1 << PageBits;
-    private const byte LongKey = 0xFF; // where an inline key has its length
+    private const int TagShift = 56;
+    private const byte LongKey = 0xFF; // where an inline key has its length and 1, so that no key is all zeros as an empty slot is
 
     private readonly List<byte[]> _pages = [];
     private int _pageUsed = PageBytes;
-    private Slot[] _slots = new Slot[1 << 10];
+    private Slot[] _slots = new Slot[1 << FirstBits];
+    private int _shift = 64 - FirstBits; // the highest bits of a hash are the slot that a key is looked for first
 
     /// <summary>Number of distinct keys.</summary>
     public int Count { get; private set; }
@@ -36,7 +43,7 @@ internal sealed class WordTable
     public ReadOnlySpan<byte> KeyAt(int slot)
     {
         ref var entry = ref _slots[slot];
-        return entry.Tag == LongKey ? InPages(entry.High) : MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(ref entry.Low, 2))[..entry.Tag];
+        return entry.Tag == LongKey ? InPages(entry.High) : MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(ref entry.Low, 2))[..(entry.Tag - 1)];
     }
 
     /// <summary>Adds to the count of a key.</summary>
@@ -52,22 +59,38 @@ internal sealed class WordTable
         key.CopyTo(inline);
         AddInline(
             BinaryPrimitives.ReadUInt64LittleEndian(inline),
-            BinaryPrimitives.ReadUInt64LittleEndian(inline[sizeof(ulong)..]) | ((ulong)key.Length << 56),
+            BinaryPrimitives.ReadUInt64LittleEndian(inline[sizeof(ulong)..]) | (TagOf(key.Length) << TagShift),
             count);
     }
 
-    /// <summary>Adds 1 to the count of the key that is <paramref name="length"/> bytes of a text: without a copy where 16 bytes can be read there.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void AddOne(ReadOnlySpan<byte> text, int start, int length)
+    /// <summary>Adds 1 to the count of each of the words that end in a stretch of text.</summary>
+    /// <param name="text">The stretch; <see cref="ReadableAfterWord"/> bytes must be readable from the end of each word on.</param>
+    /// <param name="start">Where the first word starts, before the stretch if that is below 0; each of the others starts behind the end of the one before.</param>
+    /// <param name="ends">A bit for the end of each word; at least one.</param>
+    /// <returns>Where the next word starts.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // as its caller
+    public int AddWords(ref readonly byte text, int start, ulong ends)
     {
-        if (length > InlineBytes || text.Length - start <= InlineBytes)
+        ref var first = ref Unsafe.AsRef(in text);
+        do
         {
-            Add(text.Slice(start, length), 1);
-            return;
+            var end = BitOperations.TrailingZeroCount(ends);
+            ref var word = ref Unsafe.Add(ref first, start);
+            var length = end - start;
+            if (length <= InlineBytes)
+            {
+                var key = (Vector128.LoadUnsafe(ref word) & Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)length))).AsUInt64();
+                AddInline(key[0], key[1] | (TagOf(length) << TagShift), 1);
+            }
+            else
+            {
+                AddLong(MemoryMarshal.CreateReadOnlySpan(ref word, length), 1);
+            }
+            start = end + 1;
+            ends &= ends - 1;
         }
-        var bytes = Vector128.LoadUnsafe(ref MemoryMarshal.GetReference(text), (nuint)start);
-        var key = (bytes & Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)length))).AsUInt64();
-        AddInline(key[0], key[1] | ((ulong)length << 56), 1);
+        while (ends != 0);
+        return start;
     }
 
     /// <summary>Adds every count of another table to this one.</summary>
@@ -82,8 +105,9 @@ internal sealed class WordTable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AddInline(ulong low, ulong high, long count)
     {
-        ref var first = ref _slots[(int)Mix(low, high) & (_slots.Length - 1)];
-        if (first.Low == low && first.High == high && first.Count != 0)
+        var slots = _slots;
+        ref var first = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(slots), (nuint)(Hash(low, high) >> _shift));
+        if (((first.Low ^ low) | (first.High ^ high)) == 0)
             first.Count += count;
         else
             AddBehind(low, high, count);
@@ -93,15 +117,19 @@ internal sealed class WordTable
     private void AddBehind(ulong low, ulong high, long count)
     {
         var mask = _slots.Length - 1;
-        for (var at = (int)Mix(low, high) & mask; ; at = (at + 1) & mask)
+        var first = (int)(Hash(low, high) >> _shift);
+        for (var at = first; ; at = (at + 1) & mask)
         {
             ref var entry = ref _slots[at];
-            if (entry.Low == low && entry.High == high && entry.Count != 0)
+            if (entry.Low == low && entry.High == high)
             {
                 entry.Count += count;
+                // The more frequent of two gets the slot where it is looked for first; the other one is still found behind its own.
+                if (entry.Count > _slots[first].Count)
+                    (entry, _slots[first]) = (_slots[first], entry);
                 return;
             }
-            if (entry.Count == 0)
+            if (entry.High == 0)
             {
                 entry = new Slot { Low = low, High = high, Count = count };
                 GrowWhenFull();
@@ -112,9 +140,9 @@ internal sealed class WordTable
 
     private void AddLong(ReadOnlySpan<byte> key, long count)
     {
-        var hash = Hash(key);
+        var hash = HashOf(key);
         var mask = _slots.Length - 1;
-        for (var at = (int)Mix(hash, LongKey) & mask; ; at = (at + 1) & mask)
+        for (var at = (int)(Hash(hash, LongKey) >> _shift); ; at = (at + 1) & mask)
         {
             ref var entry = ref _slots[at];
             if (entry.Low == hash && entry.Tag == LongKey && InPages(entry.High).SequenceEqual(key))
@@ -122,9 +150,9 @@ internal sealed class WordTable
                 entry.Count += count;
                 return;
             }
-            if (entry.Count == 0)
+            if (entry.High == 0)
             {
-                entry = new Slot { Low = hash, High = Keep(key) | ((ulong)LongKey << 56), Count = count };
+                entry = new Slot { Low = hash, High = Keep(key) | ((ulong)LongKey << TagShift), Count = count };
                 GrowWhenFull();
                 return;
             }
@@ -140,23 +168,17 @@ internal sealed class WordTable
             return;
         var old = _slots;
         _slots = new Slot[checked(old.Length * 2)];
-        // Frequent words first: they get the slot where they are looked for first, which spares the processor its most frequent wrong guess.
-        var total = 0L;
+        _shift--;
         foreach (var entry in old)
-            total += entry.Count;
-        foreach (var entry in old)
-            if (entry.Count > total / Count)
-                Put(entry);
-        foreach (var entry in old)
-            if (entry.Count > 0 && entry.Count <= total / Count)
+            if (entry.High != 0)
                 Put(entry);
     }
 
     private void Put(Slot entry)
     {
         var mask = _slots.Length - 1;
-        var at = (int)Mix(entry.Low, entry.Tag == LongKey ? LongKey : entry.High) & mask;
-        while (_slots[at].Count != 0)
+        var at = (int)(Hash(entry.Low, entry.Tag == LongKey ? LongKey : entry.High) >> _shift);
+        while (_slots[at].High != 0)
             at = (at + 1) & mask;
         _slots[at] = entry;
     }
@@ -184,7 +206,7 @@ internal sealed class WordTable
         return page.Slice(sizeof(int), BinaryPrimitives.ReadInt32LittleEndian(page));
     }
 
-    private static ulong Hash(ReadOnlySpan<byte> key)
+    private static ulong HashOf(ReadOnlySpan<byte> key)
     {
         var hash = (ulong)key.Length;
         for (; key.Length >= sizeof(ulong); key = key[sizeof(ulong)..])
@@ -194,20 +216,25 @@ internal sealed class WordTable
         return hash;
     }
 
-    // The two halves of a 128-bit product, folded: one multiplication mixes all 128 bits of a key into the low bits that choose its slot.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    // The two halves of a 128-bit product, folded.
     private static ulong Mix(ulong a, ulong b)
     {
         var high = Math.BigMul(a ^ 0x9E3779B97F4A7C15, b ^ 0xD1B54A32D192ED03, out var low);
         return high ^ low;
     }
 
+    // All bits of a key meet in the highest ones of its products with odd numbers: two multiplications side by side.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Hash(ulong low, ulong high) => (low * 0x9E3779B97F4A7C15) ^ (high * 0xC2B2AE3D27D4EB4F);
+
+    private static ulong TagOf(int length) => (ulong)length + 1;
+
     private struct Slot
     {
         public ulong Low; // the first 8 bytes of an inline key, or the hash of a long one
-        public ulong High; // its next 7 bytes, or the long key's place; the highest byte is its length or LongKey
+        public ulong High; // its next 7 bytes, or the long key's place; the highest byte is its tag; 0 where the slot is empty
         public long Count;
 
-        public readonly byte Tag => (byte)(High >> 56);
+        public readonly byte Tag => (byte)(High >> TagShift);
     }
 }

@@ -28,6 +28,37 @@ public sealed class FileDatasetTests : IDisposable
     }
 
     [Fact]
+    public void Open_FolderThatHoldsTheDataFolder_LeavesThatOut()
+    {
+        _temp.Write("a.json", "[]"u8.ToArray());
+        _temp.Write("data/other/stories/b.json", "[]"u8.ToArray());
+        var name = Path.GetFileName(_temp.Path);
+        Assert.Equal([_temp.File("a.json")], FileDataset.Open(Folder(_temp.File("**/*.json"))).Files);
+        FileDataset.Open(Folder(_temp.Path)).Remember(); // writes a .json in data/NAME
+        Assert.Equal([_temp.File("a.json")], FileDataset.Open(Folder(_temp.Path)).Files);
+        Assert.Equal([_temp.File("a.json")], FileDataset.Open(Folder(name)).Files);
+        Assert.Equal([_temp.File("data/other/stories/b.json")], FileDataset.Open(Folder(_temp.File("data/other"))).Files); // one that lies in the data folder is read
+    }
+
+    [Fact]
+    public void Open_LinksToFolders_AreFollowedOnceAndNeverInACircle()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("makes symbolic links, which Windows allows few");
+        _temp.Write("texts/deep/a.txt", [(byte)'a']);
+        _temp.Write("elsewhere/b.txt", [(byte)'b']);
+        Directory.CreateSymbolicLink(_temp.File("texts/deep/up"), "..");
+        Directory.CreateSymbolicLink(_temp.File("texts/out"), _temp.File("elsewhere"));
+        Directory.CreateSymbolicLink(_temp.File("texts/twice"), _temp.File("elsewhere"));
+        Directory.CreateSymbolicLink(_temp.File("elsewhere/back"), _temp.File("texts"));
+        File.CreateSymbolicLink(_temp.File("texts/c.txt"), _temp.File("elsewhere/b.txt"));
+        var files = FileDataset.Open(Folder(_temp.File("texts"))).Files;
+        Assert.Equal([_temp.File("texts/c.txt"), _temp.File("texts/deep/a.txt")], files.Where(file => Path.GetFileName(file) != "b.txt"));
+        Assert.Single(files, file => file == _temp.File("texts/out/b.txt") || file == _temp.File("texts/twice/b.txt"));
+        Assert.Equal(3, files.Count);
+    }
+
+    [Fact]
     public void Open_ByNameLater_IsAsItWasGiven()
     {
         _temp.Write("poems.txt", "a\n---\nb"u8.ToArray());

@@ -49,7 +49,7 @@ public class JsonStoryReaderTests
     [Theory]
     [InlineData("", "shard.json: byte 0: not valid JSON: The input does not contain any JSON tokens.")]
     [InlineData("{}", "shard.json: byte 1: expected a JSON array of stories.")]
-    [InlineData("[1]", "shard.json: byte 2: expected an object with a \"story\" after item -1, found Number.")]
+    [InlineData("[1]", "shard.json: byte 2: expected an object with a \"story\" as item 0, found Number.")]
     [InlineData("[{}]", "shard.json: byte 3: item 0 has no \"story\"; --text_column names the text.")]
     [InlineData("[{\"story\":\"a\"},{\"text\":\"a\"}]", "shard.json: byte 27: item 1 has no \"story\"; --text_column names the text.")]
     [InlineData("[{\"story\":null}]", "shard.json: byte 14: the \"story\" of item 0 is not text but Null.")]
@@ -137,7 +137,7 @@ public class JsonStoryReaderTests
         Assert.Equal(stories, ReadAll(Encoding.UTF8.GetBytes(json), "text", lines: true));
 
     [Theory]
-    [InlineData("{\"text\":\"a\"}\n[1]", "shard.json: byte 14: expected an object with a \"text\" after item 0, found StartArray.")]
+    [InlineData("{\"text\":\"a\"}\n[1]", "shard.json: byte 14: expected an object with a \"text\" as item 1, found StartArray.")]
     [InlineData("{\"text\":\"a\"}\n{\"text\":", "shard.json: byte 21: not valid JSON: ")]
     [InlineData("{\"text\":\"a\0\"}", "shard.json: byte 8: not valid JSON: ")]
     public void Read_BadLines_NamesFileAndByte(string json, string message)

@@ -31,11 +31,21 @@ public class TextStoryReaderTests
     [Theory]
     [InlineData(new byte[] { (byte)'a', 0xC3 }, 0)]
     [InlineData(new byte[] { (byte)'a', 10, 10, 0xED, 0xA0, 0x80, 10 }, 3)]     // an unpaired surrogate
-    [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 }, 0)]                     // UTF-16
+    [InlineData(new byte[] { (byte)'a', 0xFF, 0xFE, 0 }, 0)]
     public void Read_NotUtf8_NamesTheByte(byte[] text, int place)
     {
         var error = Assert.Throws<InvalidDataException>(() => ReadAll(text, null));
         Assert.Equal($"a.txt: the story at byte {place} is not valid UTF-8. Convert the file to UTF-8 (iconv -t UTF-8).", error.Message);
+    }
+
+    [Theory]
+    [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 })]
+    [InlineData(new byte[] { 0xFE, 0xFF, 0, (byte)'a' })]
+    public void Read_Utf16_IsCalledThat(byte[] text)
+    {
+        foreach (var reader in new StoryReader[] { new TextStoryReader(new MemoryStream(text), "a.txt"), new JsonStoryReader(new MemoryStream(text), "a.txt") })
+            using (reader)
+                Assert.Equal("a.txt: is UTF-16, expected UTF-8. Convert it first (iconv -f UTF-16 -t UTF-8).", Assert.Throws<InvalidDataException>(() => reader.Read()).Message);
     }
 
     [Fact]
