@@ -32,6 +32,32 @@ public class ExportTests
     }
 
     [Fact]
+    public void Export_LossTokens_AreTheLossesThatEvalFinds()
+    {
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder.File("data/TinyStories_all_data"));
+        foreach (var shard in new[] { "data00.json", "data01.json" })
+            File.WriteAllBytes(folder.File($"data/TinyStories_all_data/{shard}"), File.ReadAllBytes(Fixtures.Path("tinystories", $"TinyStories_all_data/{shard}")));
+        File.WriteAllBytes(folder.File("data/tok512.model"), File.ReadAllBytes(Fixtures.Path("stories260K", "tok512.model")));
+        Llamafs.Run(["data", "pretokenize", "--vocab_size=512"], folder.Path).AssertSucceeds();
+        File.WriteAllBytes(folder.File("tokenizer.bin"), File.ReadAllBytes(Fixtures.Path("stories260K", "tok512.bin"))); // eval counts bytes with it
+        var model = Fixtures.Path("stories260K", "stories260K.bin");
+
+        var exported = Llamafs.Run(["export", "v2.bin", "--checkpoint", model, "--version", "2", "--loss_tokens", "2000", "--json"], folder.Path).AssertSucceeds();
+        using var report = JsonDocument.Parse(exported.Out);
+        var loss = report.RootElement.GetProperty("loss");
+        Assert.Equal(2048, loss.GetProperty("tokens").GetInt32()); // whole contexts of 512
+        Assert.Equal(Eval(model), loss.GetProperty("float32").GetDouble(), 1e-4);
+        Assert.Equal(Eval("v2.bin"), loss.GetProperty("written").GetDouble(), 1e-4);
+        Assert.InRange(loss.GetProperty("float32").GetDouble(), 1.0, 1.5); // a model that has learned these very stories' kind
+        Assert.NotEqual(loss.GetProperty("float32").GetDouble(), loss.GetProperty("written").GetDouble());
+        Assert.Equal(["data", "tokenizer.bin", "v2.bin"], Directory.GetFileSystemEntries(folder.Path).Select(Path.GetFileName).Order());
+
+        double Eval(string path) => double.Parse(Llamafs.Run(["eval", path, "--max_tokens=2000"], folder.Path)
+            .AssertSucceeds().Out.Split(' ')[2].TrimEnd(','), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
     public void ExportTokenizer_SentencepieceModel_IsByteIdenticalToLlama2cs()
     {
         using var folder = new TempFolder();

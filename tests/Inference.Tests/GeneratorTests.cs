@@ -115,30 +115,6 @@ public sealed class GeneratorTests
         Assert.Throws<ArgumentOutOfRangeException>(() => script.Transformer.Forward(token, pos));
     }
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public void Tokens_OnceRunning_AllocateNothing(int threads)
-    {
-        using var model = LlamaModel.Open(Stories260K.Path);
-        using var transformer = new Transformer(model, new EngineOptions { Threads = threads });
-        var sampler = new Sampler(model.Config.VocabSize, 1f, 0.9f, seed: 42);
-        var tokenizer = Stories260K.Tokenizer();
-        var characters = new Utf8Stream();
-        var length = 0;
-        for (var token = 0; token < tokenizer.VocabSize; token++)
-            _ = tokenizer.Decode(Vocabulary.Unk, token); // what is made when it is first needed
-        using var tokens = new Generator(transformer, tokenizer, sampler).Tokens(new[] { Vocabulary.Bos }, 0).GetEnumerator();
-        for (var i = 0; i < 20; i++)
-            tokens.MoveNext();
-
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        for (var i = 0; i < 100 && tokens.MoveNext(); i++)
-            length += characters.Push(tokenizer.Decode(Vocabulary.Unk, tokens.Current)).Length;
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.True(length > 100);
-    }
-
     [Fact]
     public void Transformer_NaNWeights_AreReported()
     {
