@@ -5,13 +5,13 @@
 #                 AVX-512, and chooses when it starts: 7 MB, for other systems AVX2 alone. Or one program of 2.5 MB: native, for this processor, or for a
 #                 level such as x86-64-v3 (AVX2: anything since about 2015); it refuses to start on less.
 #   FOLDER        where the program goes. Default: artifacts/llamafs-run
-# Needs clang or gcc with binutils, and downloads the compiler (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
+# Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), and downloads the compiler (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 instructions=${1:-any} folder=${2:-artifacts/llamafs-run}
 command -v dotnet >/dev/null || { echo "publish-run.sh: needs the .NET 10 SDK: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
-cc=$(command -v clang || command -v gcc) || { echo "publish-run.sh: needs clang or gcc, to link" >&2; exit 1; }
+command -v clang >/dev/null || command -v gcc >/dev/null || { echo "publish-run.sh: needs clang or gcc, to link" >&2; exit 1; }
 
 levels=()
 case $instructions:$(uname -sm) in
@@ -19,6 +19,15 @@ case $instructions:$(uname -sm) in
     any:*x86_64) instructions=x86-64-v3 ;;
     any:*) instructions= ;; # Arm64: NEON is everywhere, and what is beyond it .NET asks for when it runs
 esac
+
+# Older compilers do not know the levels of x86-64: better to hear it now than after minutes.
+if ((${#levels[@]} > 0)); then
+    cc=
+    for compiler in clang gcc; do # in the order in which .NET looks for a linker
+        if "$compiler" -S -o /dev/null src/Run/ChooseLevel.c 2>/dev/null; then cc=$compiler; break; fi
+    done
+    [[ -n $cc ]] || { echo "publish-run.sh: src/Run/ChooseLevel.c needs gcc 12, clang 18 or newer on the PATH; or ask for one level, such as x86-64-v3" >&2; exit 1; }
+fi
 
 # A build tree of its own: nothing of the usual build changes.
 built=artifacts/ahead-of-time/llamafs-run

@@ -85,6 +85,30 @@ public sealed unsafe class Int8KernelTests
     });
 
     [Theory, MemberData(nameof(Sets))]
+    public void MatVecInt4_LargestCodesAndActivations_IsExact(string set) => ForEachShape((groupSize, groups, _) =>
+    {
+        // All codes 15, all activations 127 or -127: an int16 must hold the sums of their products. With scales of 1 all sums are whole.
+        const int Rows = 7;
+        if (groupSize % 2 != 0)
+            return;
+        var n = groups * groupSize;
+        var codes = PinnedArray.Of(Rows * n / 2, _ => byte.MaxValue);
+        var scales = PinnedArray.Of(Rows * groups, _ => Half.One);
+        foreach (var value in new[] { 127f, -127f })
+        {
+            var values = PinnedArray.Of(n, _ => value);
+            var (x, natural) = (new Quantized(n, groupSize), new Quantized(n, groupSize));
+            Of(set).QuantizeForInt4(values.Pointer(), x.Vector);
+            Scalar.QuantizeForInt4(values.Pointer(), natural.Vector);
+            var (expected, actual) = (PinnedArray.Of<float>(Rows), PinnedArray.Of<float>(Rows));
+            Scalar.MatVecInt4(codes.Pointer(), scales.Pointer(), natural.Vector, expected.Pointer(), Rows);
+            Of(set).MatVecInt4(codes.Pointer(), scales.Pointer(), x.Vector, actual.Pointer(), Rows);
+            Assert.All(expected, sum => Assert.Equal(7 * value * n, sum));
+            Assert.Equal(expected, actual);
+        }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
     public void UnpackInt4_AnyGroups_GivesEveryWeight(string set) => ForEachShape((groupSize, groups, random) =>
     {
         if (groupSize % 2 != 0)

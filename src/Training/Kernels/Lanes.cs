@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.Arm;
 
 namespace LlamaFullstack.Training.Kernels;
 
-/// <summary>What the kernels need of a register beyond .NET's own Vector512, for float32 and, so that gradients can be checked, float64.</summary>
+/// <summary>Which registers the kernels are worth using with, and the arithmetic on them that .NET lacks, for float32 and, so that gradients can be checked, float64.</summary>
 internal static class Lanes
 {
     /// <summary>Whether the kernels of 512 bits are worth using: elsewhere a Vector512 is several registers, and libtorch's operators are as fast.</summary>

@@ -93,9 +93,7 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
     public static Register512<T> operator -(Register512<T> a) => new(-a._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Register512<T> MultiplyAdd(Register512<T> a, Register512<T> b, Register512<T> c) => typeof(T) == typeof(float)
-        ? new(Vector512.MultiplyAddEstimate(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>())
-        : new(Vector512.MultiplyAddEstimate(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+    public static Register512<T> MultiplyAdd(Register512<T> a, Register512<T> b, Register512<T> c) => new(Lanes.MultiplyAdd(a._value, b._value, c._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register512<T> Max(Register512<T> a, Register512<T> b) => new(Vector512.MaxNative(a._value, b._value));
@@ -190,7 +188,7 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
         Vector256.GreaterThanOrEqual(Vector256.CreateSequence(T.Zero, T.One), Vector256.Create(T.CreateTruncating(lane))), value._value, Vector256.Create(before)));
 }
 
-/// <summary>128 bits: NEON, and SSE4.1, which has no rounding once.</summary>
+/// <summary>128 bits: NEON. SSE4.1, which does not multiply and add at once, takes it in tests only: <see cref="Lanes.AreFastInTiles"/>.</summary>
 internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<Register128<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector128<T> _value = value;
