@@ -1,4 +1,3 @@
-using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Tokens;
 
 namespace LlamaFullstack.Data;
@@ -28,7 +27,6 @@ public sealed class DataFolder
     private static readonly string[] BuiltIn = [TinyStories, TinyStoriesV2, Sample];
     private static readonly char[] PathCharacters = ['/', '\\', '.', '*', '?'];
 
-    private readonly string _dataDir;
     private readonly string _given;
 
     /// <summary>Finds a dataset's place.</summary>
@@ -40,7 +38,7 @@ public sealed class DataFolder
     /// <exception cref="ArgumentException">The name that follows from the path is taken by this program.</exception>
     public DataFolder(string dataDir, string dataset)
     {
-        _dataDir = dataDir;
+        DataDir = dataDir;
         _given = dataset;
         if (IsPath(dataDir, dataset))
             SourcePath = Path.TrimEndingDirectorySeparator(Path.GetFullPath(dataset));
@@ -48,6 +46,9 @@ public sealed class DataFolder
         Root = Dataset == TinyStories ? dataDir : Path.Combine(dataDir, Dataset);
         Stories = Path.Combine(Root, Dataset == TinyStories ? "TinyStories_all_data" : "stories");
     }
+
+    /// <summary>The data folder, which all datasets share.</summary>
+    internal string DataDir { get; }
 
     /// <summary>The dataset's name.</summary>
     public string Dataset { get; }
@@ -101,18 +102,7 @@ public sealed class DataFolder
 
     private string DatasetOption => Dataset == TinyStories ? "" : $" --dataset={_given}";
 
-    private string Command(string arguments) => $"llamafs data {arguments}{(_dataDir == "data" ? "" : $" --data_dir={_dataDir}")}";
-
-    /// <summary>Whether a file below a dataset's folder is none of its text: the note of it, or anything in the data folder where that lies there too.</summary>
-    internal bool IsOurs(string file, string folder)
-    {
-        var dataDir = Path.GetFullPath(_dataDir);
-        return file == Path.GetFullPath(DatasetSource.PathIn(this)) || (dataDir != folder && IsIn(dataDir, folder) && IsIn(file, dataDir));
-    }
-
-    /// <summary>Whether a path is a folder's own, or lies below it.</summary>
-    internal static bool IsIn(string path, string folder) =>
-        path == folder || path.StartsWith(Path.EndsInDirectorySeparator(folder) ? folder : folder + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+    private string Command(string arguments) => $"llamafs data {arguments}{(DataDir == "data" ? "" : $" --data_dir={DataDir}")}";
 
     /// <summary>A file's name without its folder and its endings: "poems" of a/poems.jsonl.gz.</summary>
     internal static string PlainName(string path)

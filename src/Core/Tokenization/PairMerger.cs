@@ -73,35 +73,50 @@ internal sealed class PairMerger(PieceTable table)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void MergeByScan(ReadOnlySpan<byte> text)
     {
-        var ranks = _ranks.AsSpan();
-        for (var at = 0; at < ranks.Length; at++)
-            ranks[at] = Union.NoRank; // Span.Fill would be compiled first: a millisecond before the first prompt
+        ref var ranks = ref MemoryMarshal.GetReference(_ranks.AsSpan());
+        for (var at = 0; at < ShortBytes; at++)
+            Unsafe.Add(ref ranks, at) = Union.NoRank; // Span.Fill would be compiled first: a millisecond before the first prompt
         for (var left = 0; left < text.Length; left += _symbols[left].Length)
-            ranks[left] = FindUnion(text, left);
-        while (IndexOfLeast(ranks, text.Length) is var left && ranks[left] != Union.NoRank)
+            Unsafe.Add(ref ranks, left) = FindUnion(text, left);
+
+        // From here on in registers: a number that was just written alone is not to be had as one of eight before it is in the cache.
+        var (a, b) = (Vector256.LoadUnsafe(ref ranks), Vector256.LoadUnsafe(ref ranks, 8));
+        var (c, d) = (Vector256.LoadUnsafe(ref ranks, 16), Vector256.LoadUnsafe(ref ranks, 24));
+        while (TryFindLeast(a, b, c, d, out var left))
         {
-            ranks[left + _symbols[left].Length] = Union.NoRank;
+            var gone = left + _symbols[left].Length;
             Merge(text, left);
-            ranks[left] = FindUnion(text, left);
-            if (_symbols[left].Previous is >= 0 and var previous)
-                ranks[previous] = FindUnion(text, previous);
+            var rank = FindUnion(text, left);
+            var previous = _symbols[left].Previous;
+            var rankBefore = previous >= 0 ? FindUnion(text, previous) : Union.NoRank;
+            a = With(With(With(a, 0, gone, Union.NoRank), 0, left, rank), 0, previous, rankBefore);
+            b = With(With(With(b, 8, gone, Union.NoRank), 8, left, rank), 8, previous, rankBefore);
+            c = With(With(With(c, 16, gone, Union.NoRank), 16, left, rank), 16, previous, rankBefore);
+            d = With(With(With(d, 24, gone, Union.NoRank), 24, left, rank), 24, previous, rankBefore);
         }
     }
 
-    // The first of the least numbers, without a branch on any of them: which is the least cannot be foreseen.
+    // Eight ranks with another at a place, which may be elsewhere; they begin with that of place `first`.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int IndexOfLeast(ReadOnlySpan<uint> ranks, int count)
+    private static Vector256<uint> With(Vector256<uint> ranks, uint first, int place, uint rank)
     {
-        ref var first = ref MemoryMarshal.GetReference(ranks);
-        var eight = Vector256.LoadUnsafe(ref first);
-        for (var at = Vector256<uint>.Count; at < count; at += Vector256<uint>.Count)
-            eight = Vector256.Min(eight, Vector256.LoadUnsafe(ref first, (nuint)at));
+        var places = Vector256.Create(first, first + 1, first + 2, first + 3, first + 4, first + 5, first + 6, first + 7);
+        return Vector256.ConditionalSelect(Vector256.Equals(places, Vector256.Create((uint)place)), Vector256.Create(rank), ranks);
+    }
+
+    // The place of the first of the least ranks, without a branch on any of them: which is the least cannot be foreseen.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryFindLeast(Vector256<uint> a, Vector256<uint> b, Vector256<uint> c, Vector256<uint> d, out int place)
+    {
+        var eight = Vector256.Min(Vector256.Min(a, b), Vector256.Min(c, d));
         var four = Vector128.Min(eight.GetLower(), eight.GetUpper());
-        var two = Vector128.Min(four, Vector128.Shuffle(four, Vector128.Create(2u, 3u, 0u, 1u)));
-        var least = Vector256.Create(Math.Min(two.GetElement(0), two.GetElement(1)));
-        for (var at = 0; ; at += Vector256<uint>.Count)
-            if (Vector256.Equals(Vector256.LoadUnsafe(ref first, (nuint)at), least).ExtractMostSignificantBits() is not 0 and var equal)
-                return at + BitOperations.TrailingZeroCount(equal);
+        var two = Vector128.Min(four, Vector128.Shuffle(four, Vector128.Create(2u, 3, 0, 1)));
+        var one = Vector128.Min(two, Vector128.Shuffle(two, Vector128.Create(1u, 0, 3, 2)));
+        var least = Vector256.Create(one, one);
+        place = BitOperations.TrailingZeroCount(
+            Vector256.Equals(a, least).ExtractMostSignificantBits() | Vector256.Equals(b, least).ExtractMostSignificantBits() << 8
+            | Vector256.Equals(c, least).ExtractMostSignificantBits() << 16 | Vector256.Equals(d, least).ExtractMostSignificantBits() << 24);
+        return one.ToScalar() != Union.NoRank;
     }
 
     private void MergeByHeap(ReadOnlySpan<byte> text)

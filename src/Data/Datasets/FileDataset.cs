@@ -1,6 +1,5 @@
 // A dataset of files of any known format: TinyStories, the samples, and whatever a person names by its path.
 
-using System.IO.Enumeration;
 using LlamaFullstack.Data.Stories;
 
 namespace LlamaFullstack.Data.Datasets;
@@ -82,32 +81,55 @@ public sealed class FileDataset : Dataset
             folder = Path.GetDirectoryName(folder)!;
         if (folder.Contains('*') || folder.Contains('?'))
             throw new ArgumentException($"--dataset {pattern}: only the name of the file may be a pattern, and ** the folder before it.");
-        return Directory.Exists(folder)
-            ? InOrder((isDeep ? AllBelow(folder) : Directory.EnumerateFiles(folder)).Where(IsMatch))
-            : [];
-
-        bool IsMatch(string file) => FileSystemName.MatchesSimpleExpression(Path.GetFileName(pattern), Path.GetFileName(file), ignoreCase: OperatingSystem.IsWindows());
+        return !Directory.Exists(folder) ? [] : InOrder(isDeep ? AllBelow(folder, Path.GetFileName(pattern)) : Directory.EnumerateFiles(folder, Path.GetFileName(pattern)));
     }
 
     /// <summary>
-    /// All files of a folder and of those below it, but for this program's own. A link to a folder is followed where it leads out, once to each place: so no
-    /// text is read twice, and no loop goes on.
+    /// The files of a folder and of all below it, but for the data folder where that lies there too. Links to folders are followed, but no folder is read twice,
+    /// so no loop goes on; where one has several names it is read under its own, else under the first.
     /// </summary>
-    private IEnumerable<string> AllBelow(string folder)
+    private IEnumerable<string> AllBelow(string folder, string pattern = "*")
     {
-        var entered = new HashSet<string>();
-        var files = new FileSystemEnumerable<string>(
-            folder, (ref FileSystemEntry entry) => entry.ToFullPath(), new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0, IgnoreInaccessible = false })
+        var root = RealPath(Path.GetFullPath(folder));
+        var read = new HashSet<string>();
+        if (Directory.Exists(_folder.DataDir) && RealPath(Path.GetFullPath(_folder.DataDir)) is var dataDir && !IsIn(root, dataDir))
+            read.Add(dataDir);
+        var (folders, links) = (new Queue<string>([folder]), new Queue<string>());
+        while (folders.TryDequeue(out var next) || links.TryDequeue(out next))
         {
-            ShouldIncludePredicate = (ref FileSystemEntry entry) => !entry.IsDirectory,
-            ShouldRecursePredicate = (ref FileSystemEntry entry) =>
-                !entry.Attributes.HasFlag(FileAttributes.ReparsePoint)
-                || new DirectoryInfo(entry.ToFullPath()).ResolveLinkTarget(returnFinalTarget: true)?.FullName is not { } target
-                || (!DataFolder.IsIn(target, folder) && !DataFolder.IsIn(folder, target) && entered.Add(target)),
-        };
-        return files.Where(file => !_folder.IsOurs(file, folder));
+            var real = RealPath(Path.GetFullPath(next));
+            if ((real != root && IsIn(root, real)) || !read.Add(real))
+                continue;
+            foreach (var file in Directory.EnumerateFiles(next, pattern))
+                yield return file;
+            foreach (var inside in Directory.EnumerateDirectories(next).Order(StringComparer.Ordinal))
+                (new DirectoryInfo(inside).LinkTarget is null ? folders : links).Enqueue(inside);
+        }
     }
 
-    private static IReadOnlyList<string> InOrder(IEnumerable<string> files) =>
-        [.. files.Where(file => !Path.GetFileName(file).StartsWith('.')).Order(StringComparer.Ordinal)];
+    /// <summary>The path of a folder that exists with no link on the way, so that each folder has one; a path that is not rooted begins in another folder.</summary>
+    private static string RealPath(string path, string from = "")
+    {
+        var root = Path.GetPathRoot(path)!;
+        var real = root.Length > 0 ? root : from;
+        foreach (var name in path[root.Length..].Split(Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar))
+        {
+            var next = Path.Combine(real, name);
+            real = name is "" or "." ? real
+                : name is ".." ? Path.GetDirectoryName(real) ?? real
+                : new DirectoryInfo(next).LinkTarget is { } target ? RealPath(target, real)
+                : next;
+        }
+        return real;
+    }
+
+    private static bool IsIn(string path, string folder) =>
+        path == folder || path.StartsWith(Path.EndsInDirectorySeparator(folder) ? folder : folder + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+
+    /// <summary>Files in the order of their names, without hidden ones and without the note that this program itself puts into the data folder.</summary>
+    private IReadOnlyList<string> InOrder(IEnumerable<string> files)
+    {
+        var note = Path.GetFullPath(DatasetSource.PathIn(_folder));
+        return [.. files.Where(file => !Path.GetFileName(file).StartsWith('.') && Path.GetFullPath(file) != note).Order(StringComparer.Ordinal)];
+    }
 }

@@ -56,7 +56,7 @@ internal sealed class TextWindow : IDisposable
     public void Consume(int count) => _start += count;
 
     /// <summary>Slides to the first byte not consumed, and reads until the window is full or the text has ended.</summary>
-    /// <exception cref="InvalidDataException">The window would become too large, the .gz file is damaged, or the text is UTF-16.</exception>
+    /// <exception cref="InvalidDataException">The window would become too large, the .gz file is damaged, or the text is UTF-16 or UTF-32.</exception>
     public void Fill()
     {
         var isFirst = !HasBegun;
@@ -72,8 +72,11 @@ internal sealed class TextWindow : IDisposable
         HasEnded = _end < bytes.Length;
         if (!isFirst)
             return;
-        if (Rest.Span.StartsWith(Encoding.Unicode.Preamble) || Rest.Span.StartsWith(Encoding.BigEndianUnicode.Preamble))
-            throw new InvalidDataException($"{Name}: is UTF-16, expected UTF-8. Convert it first (iconv -f UTF-16 -t UTF-8).");
+        var other = Rest.Span.StartsWith(Encoding.UTF32.Preamble) ? "UTF-32"      // first: it begins as UTF-16 does
+            : Rest.Span.StartsWith(Encoding.Unicode.Preamble) || Rest.Span.StartsWith(Encoding.BigEndianUnicode.Preamble) ? "UTF-16"
+            : null;
+        if (other is not null)
+            throw new InvalidDataException($"{Name}: is {other}, expected UTF-8. Convert it first (iconv -f {other} -t UTF-8).");
         if (Rest.Span.StartsWith(Encoding.UTF8.Preamble))
             Consume(Encoding.UTF8.Preamble.Length);
     }

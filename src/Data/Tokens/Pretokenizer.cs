@@ -191,7 +191,10 @@ public sealed class Pretokenizer
         return made;
     }
 
-    /// <summary>Blocks of stories of a part that may be under way: enough that all processors have one and the next, with those of the other parts, and no more.</summary>
+    /// <summary>
+    /// Blocks of stories that the writer of a shard may hold now: two for each processor, shared among the parts under way, but two at least. A part that
+    /// becomes two shards has two writers, and the second, of the few stories that validate, may hold as many again.
+    /// </summary>
     private int MostBlocks() => Math.Max(2, 2 * Environment.ProcessorCount / Math.Max(1, Volatile.Read(ref _underWay)));
 
     /// <summary>Reads the files of a part; its last writer takes the stories that validate where the split is by story.</summary>

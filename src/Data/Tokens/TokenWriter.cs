@@ -10,7 +10,7 @@ namespace LlamaFullstack.Data.Tokens;
 /// <param name="tokenizer">Encodes; used from several threads at a time.</param>
 /// <param name="output">Where the tokens go.</param>
 /// <param name="tokenSize">Bytes a token: 2 or 4.</param>
-/// <param name="mostBlocks">How many blocks may be under way now: all that is in memory.</param>
+/// <param name="mostBlocks">How many blocks may be in memory now, beside the one that is being filled; fewer than before once other files are begun.</param>
 internal sealed class TokenWriter(Tokenizer tokenizer, Stream output, int tokenSize, Func<int> mostBlocks)
 {
     private const int BlockBytes = 1 << 18;
@@ -57,7 +57,8 @@ internal sealed class TokenWriter(Tokenizer tokenizer, Stream output, int tokenS
         var block = _running.Dequeue().GetAwaiter().GetResult();
         output.Write(block.Encoded);
         Tokens += block.Encoded.Length / tokenSize;
-        if (block.Length < 2 * BlockBytes)      // a block that one long story made large is not kept
+        // A block that one long story made large is not kept, nor one more than may be in memory now.
+        if (block.Length < 2 * BlockBytes && _running.Count + _free.Count < mostBlocks())
             _free.Push(block);
         block.Clear();
     }

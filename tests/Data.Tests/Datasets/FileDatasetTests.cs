@@ -41,21 +41,60 @@ public sealed class FileDatasetTests : IDisposable
     }
 
     [Fact]
-    public void Open_LinksToFolders_AreFollowedOnceAndNeverInACircle()
+    public void Open_PatternInTheDataFolder_LeavesTheNoteOut()
+    {
+        _temp.Write("data/poems/a.json", "[]"u8.ToArray());
+        foreach (var pattern in new[] { "data/poems/*.json", "data/poems/**/*.json" })
+        {
+            var folder = Folder(_temp.File(pattern));
+            FileDataset.Open(folder).Remember();
+            Assert.True(File.Exists(_temp.File("data/poems/dataset.json")));
+            Assert.Equal([_temp.File("data/poems/a.json")], FileDataset.Open(folder).Files);
+            File.Delete(_temp.File("data/poems/dataset.json"));
+        }
+    }
+
+    [Theory]
+    [InlineData("texts")]
+    [InlineData("texts/")]
+    public void Open_TheDataFolderItself_IsReadButForTheNote(string dataDir)
+    {
+        _temp.Write("texts/a.json", "[]"u8.ToArray());
+        var folder = new DataFolder(_temp.File(dataDir), _temp.File("texts"));
+        FileDataset.Open(folder).Remember();
+        Assert.True(File.Exists(_temp.File("texts/texts/dataset.json")));
+        Assert.Equal([_temp.File("texts/a.json")], FileDataset.Open(folder).Files);
+    }
+
+    [Fact]
+    public void Open_DatasetOfTheDataFolder_NamesFilesAsThatWasGiven()
+    {
+        _temp.Write("data/TinyStories_all_data/a.json", "[]"u8.ToArray());
+        var dataDir = Path.GetRelativePath(Environment.CurrentDirectory, _temp.File("data"));
+        Assert.Equal([Path.Combine(dataDir, "TinyStories_all_data", "a.json")], FileDataset.Open(new DataFolder(dataDir, DataFolder.TinyStories)).Files);
+    }
+
+    [Fact]
+    public void Open_LinksToFolders_AreFollowedButNoFolderIsReadTwice()
     {
         if (OperatingSystem.IsWindows())
             Assert.Skip("makes symbolic links, which Windows allows few");
-        _temp.Write("texts/deep/a.txt", [(byte)'a']);
-        _temp.Write("elsewhere/b.txt", [(byte)'b']);
-        Directory.CreateSymbolicLink(_temp.File("texts/deep/up"), "..");
-        Directory.CreateSymbolicLink(_temp.File("texts/out"), _temp.File("elsewhere"));
-        Directory.CreateSymbolicLink(_temp.File("texts/twice"), _temp.File("elsewhere"));
-        Directory.CreateSymbolicLink(_temp.File("elsewhere/back"), _temp.File("texts"));
-        File.CreateSymbolicLink(_temp.File("texts/c.txt"), _temp.File("elsewhere/b.txt"));
-        var files = FileDataset.Open(Folder(_temp.File("texts"))).Files;
-        Assert.Equal([_temp.File("texts/c.txt"), _temp.File("texts/deep/a.txt")], files.Where(file => Path.GetFileName(file) != "b.txt"));
-        Assert.Single(files, file => file == _temp.File("texts/out/b.txt") || file == _temp.File("texts/twice/b.txt"));
-        Assert.Equal(3, files.Count);
+        foreach (var file in new[] { "texts/deep/a.txt", "elsewhere/b.txt", "elsewhere/sub/c.txt", "above.txt" })
+            _temp.Write(file, [(byte)'a']);
+        void Link(string name, string target) => Directory.CreateSymbolicLink(_temp.File(name), target);
+        Link("texts/deep/up", "..");
+        Link("texts/above", "..");                              // holds the dataset, and above.txt too
+        Link("texts/before-deep", "deep");                      // has a name of its own
+        Link("texts/first", _temp.File("elsewhere/sub"));       // in the next one
+        Link("texts/out", _temp.File("elsewhere"));
+        Link("texts/twice", "out/../elsewhere");
+        Link("elsewhere/back", _temp.File("texts"));
+        Link("elsewhere/sub/by-another", "../../same/deep");
+        Link("same", "texts");
+        File.CreateSymbolicLink(_temp.File("texts/d.txt"), _temp.File("elsewhere/b.txt"));
+        string[] files = ["d.txt", "deep/a.txt", "first/c.txt", "out/b.txt"];
+        Assert.Equal(files.Select(file => _temp.File("texts/" + file)), FileDataset.Open(Folder(_temp.File("texts"))).Files);
+        Assert.Equal(files.Select(file => _temp.File("same/" + file)), FileDataset.Open(Folder(_temp.File("same/**/*.txt"))).Files);
     }
 
     [Fact]

@@ -39,13 +39,14 @@ public class TextStoryReaderTests
     }
 
     [Theory]
-    [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 })]
-    [InlineData(new byte[] { 0xFE, 0xFF, 0, (byte)'a' })]
-    public void Read_Utf16_IsCalledThat(byte[] text)
+    [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 }, "UTF-16")]
+    [InlineData(new byte[] { 0xFE, 0xFF, 0, (byte)'a' }, "UTF-16")]
+    [InlineData(new byte[] { 0xFF, 0xFE, 0, 0, (byte)'a', 0, 0, 0 }, "UTF-32")]
+    public void Read_Utf16Or32_IsCalledThat(byte[] text, string encoding)
     {
         foreach (var reader in new StoryReader[] { new TextStoryReader(new MemoryStream(text), "a.txt"), new JsonStoryReader(new MemoryStream(text), "a.txt") })
             using (reader)
-                Assert.Equal("a.txt: is UTF-16, expected UTF-8. Convert it first (iconv -f UTF-16 -t UTF-8).", Assert.Throws<InvalidDataException>(() => reader.Read()).Message);
+                Assert.Equal($"a.txt: is {encoding}, expected UTF-8. Convert it first (iconv -f {encoding} -t UTF-8).", Assert.Throws<InvalidDataException>(() => reader.Read()).Message);
     }
 
     [Fact]
