@@ -5,7 +5,8 @@
 #                 AVX-512, and chooses when it starts: 7 MB, for other systems AVX2 alone. Or one program of 2.5 MB: native, for this processor, or for a
 #                 level such as x86-64-v3 (AVX2: anything since about 2015); it refuses to start on less.
 #   FOLDER        where the program goes. Default: artifacts/llamafs-run
-# Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), and downloads the compiler (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
+# Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), and downloads the compiler
+# (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -7,8 +7,9 @@ namespace LlamaFullstack.Training.Kernels;
 /// <summary>The matrix product that everything is made of, C = A · B or C += A · B, on one thread.</summary>
 /// <remarks>
 /// Eight rows of up to three registers of 512 bits of C stay in registers: 24 sums, which hide the latency of the multiply-add units, from
-/// 11 loads. Narrower registers are but sixteen, and hold four rows of up to three: 12 sums from 7 loads. A panel of B, as wide as these, is copied together so that it stays in the first cache while all rows of A go by. A value of C
-/// is the same whatever part of C is computed with it.
+/// 11 loads. Narrower registers are but sixteen, and hold four rows of up to three: 12 sums from 7 loads. A panel of B, as wide as these, is
+/// copied together so that it stays in the first cache while all rows of A go by. A value of C is the same whatever part of C is computed
+/// with it.
 /// </remarks>
 internal static unsafe class MatrixProduct
 {
