@@ -54,6 +54,31 @@ public class TokenizerTests
     }
 
     [Fact]
+    public void Encode_AnyVocabulary_IsWhatTheDefinitionGives()
+    {
+        // Few letters, so that pieces meet; few scores, so that they tie; letters that are no piece; words around 16 and 32 bytes, and longer ones.
+        var letters = Gen.Char["aab \u00e9\u4e16"];
+        var pieces = Gen.Select(Gen.String[letters, 1, 9], Gen.Int[-4, 4], (text, score) => new Piece(Encoding.UTF8.GetBytes(text), score, PieceType.Normal)).Array[1, 40];
+        var text = Gen.String[letters, 0, 40].Array[0, 6].Select(parts => string.Join(' ', parts));
+        Gen.Select(pieces, text.Array[1, 8]).Sample((pieces, texts) =>
+        {
+            var vocabulary = new Vocabulary { Pieces = [.. Marks, .. Bytes, .. pieces] };
+            var tokenizer = new Tokenizer(vocabulary);
+            return texts.All(text => tokenizer.Encode(text).SequenceEqual(Definition(vocabulary, text)));
+        }, iter: 2000);
+    }
+
+    [Fact]
+    public void Encode_UnknownPieceThatIsMarkedAsText_IsNotText()
+    {
+        Piece[] pieces = [new("ab"u8.ToArray(), 0, PieceType.Normal), .. Marks[1..], .. Bytes, .. "abc ".Select(c => new Piece(new[] { (byte)c }, -9, PieceType.Normal))];
+        var tokenizer = new Tokenizer(new Vocabulary { Pieces = pieces, AddDummyPrefix = false });
+        Assert.Equal([Vocabulary.FirstText, Vocabulary.FirstText + 1], tokenizer.Encode("ab"));
+        Assert.Equal([Vocabulary.FirstText, Vocabulary.FirstText + 1, Vocabulary.FirstText + 2], tokenizer.Encode("abc"));
+        Assert.Equal(80, tokenizer.Encode(string.Concat(Enumerable.Repeat("ab", 40))).Length);
+    }
+
+    [Fact]
     public void Encode_EmptyText_HasNoDummyPrefix()
     {
         Assert.Empty(Llama2().Encode(""));
@@ -112,13 +137,18 @@ public class TokenizerTests
             Assert.Equal(expected, value);
     }
 
+    private static readonly Piece[] Marks =
+        [new("<unk>"u8.ToArray(), 0, PieceType.Unknown), new("<s>"u8.ToArray(), 0, PieceType.Control), new("</s>"u8.ToArray(), 0, PieceType.Control)];
+
+    private static readonly Piece[] Bytes = [.. Enumerable.Range(0, 256).Select(b => new Piece(Encoding.ASCII.GetBytes($"<0x{b:X2}>"), 0, PieceType.Byte))];
+
     private static string Repaired(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)).Replace('\u2581', ' ');
 
     /// <summary>The definition of llama2.c's run, with no regard for cost: merge the best adjacent pair, leftmost on ties, until none is a piece.</summary>
     private static List<int> Definition(Vocabulary vocabulary, string text)
     {
         var ids = new Dictionary<string, int>();
-        for (var id = 0; id < vocabulary.Count; id++)
+        for (var id = Vocabulary.FirstText; id < vocabulary.Count; id++)
             if (vocabulary.Pieces[id].Type == PieceType.Normal)
                 ids.TryAdd(vocabulary.Pieces[id].ToString(), id);
         if (text.Length == 0)

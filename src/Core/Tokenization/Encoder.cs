@@ -52,10 +52,10 @@ internal sealed class Encoder
             CollectionsMarshal.SetCount(ids, before + written);
         }
         if (_buffer.Length > LargestKeptBuffer)
-            _buffer = [];
+            (_buffer, _merger) = ([], null);
     }
 
-    // Fewer ids are written than bytes are read, so there is room for all of them, and for the cache to write eight at once.
+    // No more ids are written than bytes are read, and there is room for eight more, which the cache writes at once.
     private int EncodeBlock(ReadOnlySpan<byte> text, Span<int> ids)
     {
         var written = 0;
@@ -66,7 +66,7 @@ internal sealed class Encoder
             if (known != 0)
                 at += length;
             else
-                known = EncodeUnknown(text, ref at, length, ids[written..]);
+                known = EncodeNew(text, ref at, length, ids[written..]);
             written += known;
         }
         return written;
@@ -74,7 +74,7 @@ internal sealed class Encoder
 
     // A stretch that is not in the cache, and those after it that are not there either, up to a full batch.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private int EncodeUnknown(ReadOnlySpan<byte> text, ref int at, int length, Span<int> ids)
+    private int EncodeNew(ReadOnlySpan<byte> text, ref int at, int length, Span<int> ids)
     {
         if (length > ShortWord.MaxBytes)
         {
@@ -86,11 +86,8 @@ internal sealed class Encoder
         {
             _batch.Add(text, at, length);
             at += length;
-            if (_batch.IsFull || at == text.Length)
-                break;
-            length = StretchLength(text, at);
         }
-        while (length <= WordCache.MaxBytes ? !_cache.Contains(Key(text, at, length)) : length <= ShortWord.MaxBytes);
+        while (!_batch.IsFull && at < text.Length && IsNew(text, at, length = StretchLength(text, at)));
         _batch.Merge(text);
 
         var written = 0;
@@ -103,6 +100,10 @@ internal sealed class Encoder
         }
         return written;
     }
+
+    // Whether a stretch is one for a batch: short, and not in the cache.
+    private bool IsNew(ReadOnlySpan<byte> text, int at, int length) =>
+        length <= WordCache.MaxBytes ? !_cache.Contains(Key(text, at, length)) : length <= ShortWord.MaxBytes;
 
     // Up to the next space after another character, if no piece reaches across one, else up to a place that none reaches across.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -18,13 +18,15 @@ internal sealed class PieceTable
     private readonly int _longestPiece;
     private UnionFilter? _filter;
 
-    /// <summary>Indexes the pieces that may stand for text: not the marks, not the bytes. The first of two equal pieces wins.</summary>
+    /// <summary>
+    /// Indexes the pieces that may stand for text: not the marks, not the bytes, and not the unknown piece, whatever its type says. The first of two equal pieces wins.
+    /// </summary>
     public PieceTable(PieceList pieces)
     {
         _pieces = pieces;
         _slots = new int[System.Numerics.BitOperations.RoundUpToPowerOf2(((uint)pieces.Count * 2) + 1)];
         _mask = _slots.Length - 1;
-        for (var id = 0; id < pieces.Count; id++)
+        for (var id = Vocabulary.Unk + 1; id < pieces.Count; id++)
         {
             var text = pieces.Text(id);
             if (pieces.Type(id) is not (PieceType.Normal or PieceType.UserDefined) || text.IsEmpty)
@@ -41,8 +43,11 @@ internal sealed class PieceTable
     /// <summary>All pieces, the marks and the bytes included.</summary>
     public PieceList Pieces => _pieces;
 
-    /// <summary>What finds most unions that are none; built when it is first asked for, by some thread.</summary>
-    public UnionFilter Filter => LazyInitializer.EnsureInitialized(ref _filter, () => new UnionFilter(this));
+    /// <summary>
+    /// What finds most unions that are none; built when it is first asked for, by some thread. It cuts each piece everywhere, so where there are pieces of a
+    /// kilobyte it finds none.
+    /// </summary>
+    public UnionFilter Filter => LazyInitializer.EnsureInitialized(ref _filter, () => _longestPiece < 1024 ? new UnionFilter(this) : UnionFilter.Open);
 
     /// <summary>The id of a piece, or <see cref="None"/>.</summary>
     public int Find(ReadOnlySpan<byte> text) => text.Length > _longestPiece ? None : _slots[FindSlot(text)] - 1;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -16,7 +17,7 @@ internal sealed class ShortWord(PieceTable table, UnionCache unions)
 
     private const int BeforeFirst = MaxBytes + 1;
 
-    // Both by the byte where a symbol starts. After the last one and before the first is Nothing.
+    // Both by the byte where a symbol starts. After the last one and before the first is UnionCache.Boundary.
     private readonly Symbol[] _symbols = new Symbol[MaxBytes + 2];
     private readonly uint[] _ranks = new uint[MaxBytes + 2]; // of the union with the next symbol; NoRank where no symbol starts
 
@@ -38,12 +39,13 @@ internal sealed class ShortWord(PieceTable table, UnionCache unions)
     [MethodImpl(MethodImplOptions.NoInlining)]
     public void Begin(ReadOnlySpan<byte> text, int start, int length)
     {
+        Debug.Assert(length is > 0 and <= MaxBytes);
         (Start, Length) = (start, length);
         ref var ranks = ref MemoryMarshal.GetArrayDataReference(_ranks);
         for (var at = 0; at < MaxBytes; at += Vector256<uint>.Count)
             Vector256.StoreUnsafe(Vector256<uint>.AllBitsSet, ref ranks, (nuint)at);
 
-        At(BeforeFirst) = new Symbol { Id = UnionCache.Nothing };
+        At(BeforeFirst) = new Symbol { Id = UnionCache.Boundary };
         var previous = BeforeFirst;
         for (int at = 0, end; at < length; at = end)
         {
@@ -56,7 +58,7 @@ internal sealed class ShortWord(PieceTable table, UnionCache unions)
                 NoteUnion(text, previous);
             previous = at;
         }
-        At(length) = new Symbol { Id = UnionCache.Nothing, End = length, Previous = previous };
+        At(length) = new Symbol { Id = UnionCache.Boundary, End = length, Previous = previous };
     }
 
     /// <summary>Merges the two symbols whose union is the best, the leftmost on ties.</summary>
@@ -120,7 +122,7 @@ internal sealed class ShortWord(PieceTable table, UnionCache unions)
     {
         var symbol = At(at);
         var next = At(symbol.End);
-        return symbol.Id == UnionCache.Nothing || next.Id == UnionCache.Nothing
+        return symbol.Id == UnionCache.Boundary || next.Id == UnionCache.Boundary
             ? Union.None
             : unions.Learn(symbol.Id, next.Id, text[(Start + at)..(Start + next.End)]);
     }
@@ -143,7 +145,7 @@ internal sealed class ShortWord(PieceTable table, UnionCache unions)
         return one.ToScalar() != Union.NoRank;
     }
 
-    // Places come from here alone, so none is out of range.
+    // Places are those of Begin, which are in range where the length is.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ref Symbol At(int place) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_symbols), place);
 

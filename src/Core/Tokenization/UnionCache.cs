@@ -11,14 +11,14 @@ namespace LlamaFullstack.Core.Tokenization;
 internal sealed class UnionCache(PieceTable table)
 {
     /// <summary>The id of what is at both ends of a text: with it none makes anything.</summary>
-    public const int Nothing = 0; // the unknown piece's, which no text is
+    public const int Boundary = Vocabulary.Unk; // which no text is
 
     // 16 bytes each: 8 KB for a prompt, whose first touch of a page costs more than its answer; then up to a quarter of a megabyte, for the second cache.
     private const int FirstBits = 9;
     private const int LastBits = 14;
     private const int ManyLookUps = 1 << 16; // far more than a prompt has
 
-    private readonly Union[] _ascii = new Union[128 * 128]; // by both characters; no answer yet where all is 0
+    private readonly Union[] _ascii = new Union[128 * 128]; // by both characters, no answer yet where all is 0; of its 128 KB text touches what it has
     private Entry[] _entries = new Entry[1 << FirstBits];
     private int _shift = 64 - FirstBits;
     private UnionFilter _filter = UnionFilter.Open;
@@ -31,7 +31,7 @@ internal sealed class UnionCache(PieceTable table)
     }
 
     /// <summary>The union of two neighbours, if that is known.</summary>
-    /// <param name="left">The left one's id, or <see cref="PieceTable.None"/> for a character that is no piece, or <see cref="Nothing"/>.</param>
+    /// <param name="left">The left one's id, or <see cref="PieceTable.None"/> for a character that is no piece, or <see cref="Boundary"/>.</param>
     /// <param name="right">The right one's.</param>
     /// <param name="union">Receives it; where its rank says that they make none, its id means nothing.</param>
     /// <returns>False if it has to be asked for by <see cref="Learn"/>.</returns>
