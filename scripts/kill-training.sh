@@ -10,7 +10,7 @@ cd "$folder"
     "$program" data pretokenize --dataset=sample --vocab_size=320; } >/dev/null 2>&1
 
 # A checkpoint of 70 MB after each update, so that writing one takes a while. A constant rate, so that max_iters decides the end alone.
-train=("$program" train --dataset=sample --vocab_size=320 --max_seq_len=64 --dim=288 --n_layers=6 --n_heads=6
+train=("$program" train --dataset=sample --vocab_size=320 --max_seq_len=64 --dim=288 --n_layers=6 --n_heads=6 --dropout=0.1
     --batch_size=1 --gradient_accumulation_steps=1 --device=cpu --learning_rate=1e-3 --decay_lr=False --warmup_iters=5
     --eval_iters=1 --eval_interval=1 --always_save_checkpoint --keep=2 --log_interval=1)
 # A safetensors file is the length of its header in 8 bytes, the header, in which the options are, and the tensors.
@@ -23,9 +23,10 @@ last=$(updates killed) writing=0
 for ((kill = 1; kill <= kills; kill++)); do
     "${train[@]}" --out_dir=killed --init_from=resume --max_iters=1000000 >log 2>error &
     run=$!
-    until grep -q '| loss' log || ! kill -0 $run 2>/dev/null; do sleep 0.02; done
+    first=$((RANDOM % 10 + 1)) # updates that are made for sure, however busy the machine is
+    until (($(grep -c '| loss' log || true) >= first)) || ! kill -0 $run 2>/dev/null; do sleep 0.02; done
     if ((kill % 2)); then
-        sleep "$((RANDOM % 2)).$(printf %03d $((RANDOM % 1000)))"
+        sleep "0.$(printf %03d $((RANDOM % 200)))"
     else
         until compgen -G 'killed/*.tmp' >/dev/null || ! kill -0 $run 2>/dev/null; do :; done
         sleep "0.0$(printf %02d $((RANDOM % 60)))"

@@ -36,6 +36,7 @@ public sealed class Trainer : IDisposable
     private long _updates; // of them, those of this process
     private double _mfu = -1; // llama2.c's mark of "not known yet"
     private double _peak; // operations a second of one rank's machine; 0 until it is measured
+    private long _nextPeakAt = 5; // the update after which it is measured; the first ones are slower
 
     /// <summary>Opens the data and makes the model, or takes both up where the checkpoint left them.</summary>
     /// <param name="config">A sound configuration; see <see cref="TrainingConfig.FindProblem"/>.</param>
@@ -245,9 +246,13 @@ public sealed class Trainer : IDisposable
             return;
         // llama2.c's estimate (PaLM, appendix B): 6 per parameter and token, and 12 · layers · dim · time of attention.
         var flops = _config.TokensPerIteration * (6.0 * _model.Config.ParameterCount + 12.0 * _config.NLayers * _config.Dim * _config.MaxSeqLen);
-        if (_updates >= 5) // the first ones are slower
+        if (_updates >= _nextPeakAt)
         {
-            _peak = _peak > 0 ? _peak : MachinePeak.Measure(_placement);
+            _peak = Math.Max(_peak, MachinePeak.Measure(_placement)); // again later: while the program is still compiled, the machine seems slower than it is
+            _nextPeakAt *= 10;
+        }
+        if (_peak > 0)
+        {
             var mfu = flops / elapsed.TotalSeconds / (_peak * _ranks.Size);
             _mfu = _mfu < 0 ? mfu : 0.9 * _mfu + 0.1 * mfu;
         }

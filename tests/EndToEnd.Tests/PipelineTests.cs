@@ -63,6 +63,11 @@ public class PipelineTests
         Assert.Equal(Sample("out"), Sample("out/x.pt")); // a run's folder is its checkpoint
 
         Llamafs.Run(["eval", "out/x.pt", "--dataset=sample", "--max_tokens=-5"], folder.Path).AssertFails(2, "--max_tokens -5: expected 0 or more.");
+        // A model without its tokenizer is evaluated as run runs it: with -z.
+        File.Copy(folder.File("out/last.bin"), folder.File("alone.bin"));
+        string Alone(params string[] named) => Llamafs.Run(["eval", "alone.bin", "--dataset=sample", "--max_tokens=4000", .. named], folder.Path).Out;
+        Assert.Empty(Alone());
+        Assert.StartsWith("val loss", Alone("-z", "out/tokenizer.bin"), StringComparison.Ordinal);
         var nan = File.ReadAllBytes(folder.File("out/last.bin"));
         BitConverter.TryWriteBytes(nan.AsSpan(nan.Length / 2 & ~3), float.NaN);
         folder.Write("out/nan.bin", nan);

@@ -17,19 +17,20 @@ internal static class EvalCommand
     public static Command Create()
     {
         var model = new Argument<string>("model") { Description = "Model of any format, which the engine evaluates, or a checkpoint of llamafs train, which torch does." };
+        var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "tokenizer.bin, sentencepiece .model, tokenizer.json or GGUF file. [default: the one that lies with the model, else tokenizer.bin here]", "-z");
         var dataset = DataCommand.Dataset();
         var dataDir = DataCommand.DataDir();
         var maxTokens = Options.Create("--max_tokens", "Stop after about so many predictions; 0: the whole split.", 0L).Where(count => count >= 0, "0 or more");
-        var command = new Command("eval", "Validation loss and bits per byte of a model of any format: compare fp32 with int8, or models of different vocabularies.") { model, dataset, dataDir, maxTokens };
-        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(model)!,
+        var command = new Command("eval", "Validation loss and bits per byte of a model of any format: compare fp32 with int8, or models of different vocabularies.") { model, tokenizer, dataset, dataDir, maxTokens };
+        command.SetAction((parsed, cancellation) => Task.FromResult(Run(parsed.GetValue(model)!, parsed.GetValue(tokenizer),
             new DataFolder(parsed.GetValue(dataDir)!, parsed.GetValue(dataset)!), parsed.GetValue(maxTokens), cancellation)));
         return command;
     }
 
-    private static int Run(string path, DataFolder folder, long maxTokens, CancellationToken cancellation)
+    private static int Run(string path, string? tokenizerPath, DataFolder folder, long maxTokens, CancellationToken cancellation)
     {
         using var source = ModelSource.Open(path);
-        var tokenizer = new Tokenizer(ModelTokenizer.Of(named: null, source).Vocabulary);
+        var tokenizer = new Tokenizer(ModelTokenizer.Of(tokenizerPath, source).Vocabulary);
         if (source.Tensors is NativeCheckpoint)
         {
             TorchRuntime.Load();

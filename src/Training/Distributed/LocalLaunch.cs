@@ -7,10 +7,11 @@ namespace LlamaFullstack.Training.Distributed;
 public static class LocalLaunch
 {
     // What Open MPI would otherwise refuse or decide badly for one machine: more ranks than cores, being root in a container, ranks tied to
-    // one core each, and a second between asking those to stop that are left of a dead one and killing them. Others do not know these.
+    // one core each, and a second before those that are left of a dead one are asked to stop, and another before they are killed: with
+    // four they can still say what happened, and the job ends within 8. Others do not know these.
     private static readonly (string, string)[] Settings = [
         ("OMPI_MCA_rmaps_base_oversubscribe", "1"), ("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-        ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "5")];
+        ("OMPI_MCA_hwloc_base_binding_policy", "none"), ("OMPI_MCA_odls_base_sigkill_timeout", "4")];
 
     // This program; where it was started as dotnet llamafs.dll, with the file that dotnet runs.
     private static string[] Program => Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"

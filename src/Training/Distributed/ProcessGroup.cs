@@ -11,7 +11,7 @@ public abstract class ProcessGroup : IDisposable
 {
     // Milliseconds. After a stop was asked for, a sum waits for so long, or for as long as this rank itself was busy since the last one:
     // the others are about as fast, and one that died never comes.
-    private const long LeastPatience = 4000;
+    private const long LeastPatience = 3000;
 
     private long _lastSum = Environment.TickCount64;
 
