@@ -17,7 +17,7 @@ public sealed record RunOptions
     [
         new("-t", "--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0. [default: 1]",
             (options, value) => options with { Temperature = Math.Max(0, Finite(value)) }),
-        new("-p", "--topp", "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all. [default: 0.9]",
+        new("-p", "--topp", "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all; outside of these: the default. [default: 0.9]",
             (options, value) => options with { TopP = Finite(value) is >= 0 and <= 1 and var topP ? topP : DefaultTopP }),
         new("-s", "--seed", "The same seed tells the same story; 0: the time. [default: 0]",
             (options, value) => options with { Seed = Whole<ulong>(value) }),
@@ -32,7 +32,7 @@ public sealed record RunOptions
         new("-j", "--threads", "Threads to run on. [default: the processor's cores, fewer for a small model]",
             (options, value) => options with
             {
-                Threads = Whole<int>(value) is >= 1 and <= EngineOptions.MaxThreads and var threads ? threads : throw new FormatException($"1 to {EngineOptions.MaxThreads}"),
+                Threads = Whole(value, 1, EngineOptions.MaxThreads),
             }),
         new("-a", "--arithmetic", "fast, or strict: the very bits of llama2.c without -Ofast, slow with float32 weights. [default: fast]",
             (options, value) => options with { Strict = value == "strict" || (value == "fast" ? false : throw new FormatException("fast or strict")) }),
@@ -79,12 +79,18 @@ public sealed record RunOptions
     public static RunOptions Parse(IReadOnlyList<string> words)
     {
         var options = new RunOptions();
+        var flagsHaveEnded = false; // at --, as everywhere
         for (var i = 0; i < words.Count; i++)
         {
             var word = words[i];
-            if (word is "-h" or "-?" or "--help")
+            if (!flagsHaveEnded && word is "-h" or "-?" or "--help")
                 return options with { Help = true };
-            if (!word.StartsWith('-') || word.Length == 1)
+            if (!flagsHaveEnded && word == "--")
+            {
+                flagsHaveEnded = true;
+                continue;
+            }
+            if (flagsHaveEnded || !word.StartsWith('-') || word.Length == 1)
             {
                 options = options.Model == "" ? options with { Model = word }
                     : throw new UsageException($"{word}: not known here; the model is {options.Model}.");
@@ -92,7 +98,7 @@ public sealed record RunOptions
             }
             var equals = word.IndexOf('=');
             var name = equals < 0 ? word : word[..equals];
-            var flag = Find(name) ?? throw new UsageException($"{name}: not known here.");
+            var flag = Find(name) ?? throw new UsageException($"{name}: not known here.{NearMiss.Hint(name, Flags.Select(known => known.Name))}");
             if (equals < 0 && ++i == words.Count)
                 throw new UsageException($"{name}: needs a value after it.");
             var value = equals < 0 ? words[i] : word[(equals + 1)..];
@@ -127,9 +133,11 @@ public sealed record RunOptions
     private static float Finite(string text) =>
         float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && float.IsFinite(value) ? value : throw new FormatException("a number");
 
-    private static T Whole<T>(string text) where T : IBinaryInteger<T>, IMinMaxValue<T> =>
-        T.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) ? value
-            : throw new FormatException($"a whole number between {T.MinValue} and {T.MaxValue}");
+    private static T Whole<T>(string text) where T : IBinaryInteger<T>, IMinMaxValue<T> => Whole(text, T.MinValue, T.MaxValue);
+
+    private static T Whole<T>(string text, T least, T most) where T : IBinaryInteger<T> =>
+        T.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most ? value
+            : throw new FormatException($"a whole number between {least} and {most}");
 
     /// <summary>A flag. Its parser throws <see cref="FormatException"/> with what was expected.</summary>
     private sealed record Flag(string Letter, string Name, string Description, Func<RunOptions, string, RunOptions> Set);
