@@ -16,7 +16,7 @@ internal static class EvalCommand
 {
     public static Command Create()
     {
-        var model = new Argument<string>("model") { Description = "Model of any format, which the engine evaluates, or a checkpoint of llamafs train, which torch does." };
+        var model = new Argument<string>("model") { Description = "Model of any format, which the engine evaluates (a checkpoint of others by a temporary copy in float32), or a checkpoint of llamafs train, which torch does." };
         var dataset = DataCommand.Dataset();
         var dataDir = DataCommand.DataDir();
         var maxTokens = Options.Create("--max_tokens", "Stop after about so many predictions; 0: the whole split.", 0L).Where(count => count >= 0, "0 or more");
