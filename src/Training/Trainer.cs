@@ -290,8 +290,6 @@ public sealed class Trainer : IDisposable
         }
         if (_lossScale is not null)
             Note(string.Create(CultureInfo.InvariantCulture, $"loss scale: {_lossScale.Value}{(_placement.Device.type == DeviceType.CPU ? "; float16 is for GPUs: on a processor float32 and bfloat16 are faster" : "")}"));
-        if (_config.Dropout > 0 && _placement.Device.type == DeviceType.CPU)
-            Note("--dropout runs torch's own operators: without it, a processor trains small models several times as fast");
         if (_config.Compile == true)
             Note("--compile does nothing here: TorchSharp has no compiler");
     }

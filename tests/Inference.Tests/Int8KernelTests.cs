@@ -19,6 +19,8 @@ public sealed unsafe class Int8KernelTests
             TheoryData<string> names = [.. KernelSets.Supported.Select(set => set.Name)];
             if (Avx2.IsSupported)
                 names.Add("avx2");
+            if (Avx512BW.IsSupported && Avx512DQ.IsSupported)
+                names.Add("avx512");
             return names;
         }
     }
@@ -47,21 +49,26 @@ public sealed unsafe class Int8KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void MatVecInt8_ExtremeValuesUnaligned_IsExact(string set)
     {
-        // The largest products of both signs, at an address and with scales that are not multiples of anything.
-        const int N = 64;
-        var w = PinnedArray.Of(N + 1, i => i % 2 == 0 ? (sbyte)-128 : (sbyte)127);
-        var x = new Quantized(N, N);
+        // The largest products of both signs, at an address and with scales that are not multiples of anything; four rows together and one alone.
+        const int Rows = 5, GroupSize = 64, Groups = 4, N = Groups * GroupSize;
+        var w = PinnedArray.Of(Rows * N + 1, i => i % 2 == 0 ? (sbyte)-128 : (sbyte)127);
+        var x = new Quantized(N, GroupSize);
         for (var i = 0; i < N; i++)
             x.Values[i] = i % 3 == 0 ? (sbyte)-127 : (sbyte)127;
-        x.Sums[0] = x.Values.Sum(v => v);
-        x.Scales[0] = 1f;
-        var bytes = PinnedArray.Of<byte>(5);
-        BitConverter.TryWriteBytes(bytes.AsSpan(1), 1f);
-        var output = PinnedArray.Of<float>(1);
+        for (var group = 0; group < Groups; group++)
+        {
+            x.Sums[group] = x.Values.Skip(group * GroupSize).Take(GroupSize).Sum(v => v);
+            x.Scales[group] = 1f;
+        }
+        var bytes = PinnedArray.Of<byte>(Rows * Groups * sizeof(float) + 1);
+        for (var i = 0; i < Rows * Groups; i++)
+            BitConverter.TryWriteBytes(bytes.AsSpan(1 + i * sizeof(float)), 1f);
+        var output = PinnedArray.Of<float>(Rows);
 
-        Of(set).MatVecInt8(w.Pointer() + 1, (float*)(bytes.Pointer() + 1), x.Vector, output.Pointer(), rows: 1);
+        Of(set).MatVecInt8(w.Pointer() + 1, (float*)(bytes.Pointer() + 1), x.Vector, output.Pointer(), Rows);
 
-        Assert.Equal(Enumerable.Range(0, N).Sum(i => w[i + 1] * x.Values[i]), output[0]);
+        for (var row = 0; row < Rows; row++)
+            Assert.Equal(Enumerable.Range(0, N).Sum(i => w[row * N + i + 1] * x.Values[i]), output[row]);
     }
 
     [Theory, MemberData(nameof(Sets))]
@@ -126,7 +133,7 @@ public sealed unsafe class Int8KernelTests
     {
         var w = PinnedArray.Of(rows * tile.Length, _ => (sbyte)random.Next(-128, 128));
         var output = PinnedArray.Of<float>(rows * Tile);
-        var arranged = PinnedArray.Of<byte>(w.Length);
+        var arranged = PinnedArray.Of<byte>(sizeof(short) * w.Length);
         Of(set).ArrangeInt8(w.Pointer(), arranged.Pointer(), w.Length);
         Of(set).MatMulInt8(arranged.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
         for (var i = 0; i < output.Length; i++)
@@ -221,7 +228,9 @@ public sealed unsafe class Int8KernelTests
     }
 
     private static IntegerKernels Of(string set) =>
-        set == "avx2" ? new IntegerKernels256<Avx2Products>(Scalar) : KernelSets.Select(set).Integer;
+        set == "avx2" ? new IntegerKernels256<Avx2Products>(Scalar)
+        : set == "avx512" ? new IntegerKernels512WithoutVnni(Scalar)
+        : KernelSets.Select(set).Integer;
 
     private static void ForEachShape(Action<int, int, Random> test)
     {
@@ -235,7 +244,6 @@ public sealed unsafe class Int8KernelTests
     {
         if (groupSize % 4 != 0)
             return;
-        const int Rows = 8; // more than a kernel's six, and not twice as many
         var n = groups * groupSize;
         // A token of zeros, one of ones, and random ones.
         var values = PinnedArray.Of(n * Tile, i => i % Tile == 5 ? 0f : i % Tile == 6 ? 1f : random.NextSingle() - 0.5f);
@@ -248,7 +256,8 @@ public sealed unsafe class Int8KernelTests
             tokens[t] = new Quantized(n, groupSize);
             Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), tokens[t].Vector);
         }
-        test(tokens, tile, Rows, PinnedArray.Of(Rows * groups, _ => random.NextSingle()), random);
+        foreach (var rows in new[] { 3, 11 }) // less than a kernel's four, six or eight, and more, but not whole times as many
+            test(tokens, tile, rows, PinnedArray.Of(rows * groups, _ => random.NextSingle()), random);
     });
 
     private static int Weight(byte[] codes, int index, int groupSize) =>

@@ -45,7 +45,7 @@ public sealed class TrainerTests
             EventLog TrainOn(int count, string name)
             {
                 TorchSharp.torch.set_num_threads(count);
-                return Train(TinyRun.Create(folder, name) with { Dropout = 0, MaxSeqLen = 128, BatchSize = 64, GradientAccumulationSteps = 1, MaxIters = 2, EvalIters = 1 });
+                return Train(TinyRun.Create(folder, name) with { MaxSeqLen = 128, BatchSize = 64, GradientAccumulationSteps = 1, MaxIters = 2, EvalIters = 1 });
             }
             var alone = TrainOn(1, "a0");
             for (var round = 0; round < 8; round++)

@@ -62,6 +62,9 @@ internal sealed class WordCache
         return entry.Count;
     }
 
+    /// <summary>Whether a stretch is in the cache.</summary>
+    public bool Contains(in Vector128<byte> key) => _entries[Slot(key)].Key == key;
+
     /// <summary>Keeps the ids of a stretch, unless they are too many.</summary>
     /// <remarks>The key comes by reference: code compiled ahead of time takes no vector by value, and would be compiled at each start.</remarks>
     public void Add(in Vector128<byte> key, ReadOnlySpan<int> ids)

@@ -41,10 +41,10 @@ internal abstract unsafe class IntegerKernels
     /// <param name="rows">Output features.</param>
     public abstract void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows);
 
-    /// <summary>Copies int8 weights in the form in which this set's <see cref="MatMulInt8"/> takes them: as they are, or 128 more and unsigned.</summary>
+    /// <summary>Copies int8 weights in the form in which this set's <see cref="MatMulInt8"/> takes them: as they are, 128 more and unsigned, or as int16.</summary>
     /// <param name="w">(n), at any address.</param>
-    /// <param name="to">(n).</param>
-    /// <param name="n">Weights.</param>
+    /// <param name="to">Room for n int16.</param>
+    /// <param name="n">Weights; whole groups, as <see cref="MatMulInt8"/> takes them.</param>
     public abstract void ArrangeInt8(sbyte* w, byte* to, int n);
 
     /// <summary><see cref="MatVecInt8"/> for every token of a tile: output[r][t].</summary>

@@ -54,7 +54,7 @@ public static class KernelSets
         {
             IntegerKernels integer512 = AvxVnni.IsSupported
                 ? new IntegerKernels512<AvxVnniProducts>(integer128)
-                : new IntegerKernels512<Avx2Products>(integer128);
+                : new IntegerKernels512WithoutVnni(integer128);
             sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer512));
         }
         return sets;

@@ -38,10 +38,10 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(float* address)
     {
-        Prefetching.Line(address);
-        Prefetching.Line(address + 16);
-        Prefetching.Line(address + 32);
-        Prefetching.Line(address + 48);
+        Prefetching.FarLine(address);
+        Prefetching.FarLine(address + 16);
+        Prefetching.FarLine(address + 32);
+        Prefetching.FarLine(address + 48);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -17,6 +17,14 @@ internal static unsafe class Prefetching
             Sse.Prefetch0(address);
     }
 
+    /// <summary>Asks for one cache line as <see cref="Line"/> does, but into the second cache alone: more of them can be on their way.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void FarLine(void* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(address);
+    }
+
     /// <summary>Asks for a part of some memory to be brought into the second cache, where it does not drive out what is being computed with.</summary>
     /// <param name="from">The memory.</param>
     /// <param name="bytes">Its length.</param>

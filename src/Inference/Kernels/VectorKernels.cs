@@ -21,8 +21,12 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             narrow.MatVec(w, x, output, rows, cols);
             return;
         }
-        for (var row = 0; row < rows; row++, w += cols)
-            output[row] = Dot(w, x, cols);
+        // Four rows at once, far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).
+        var quarter = TLanes.Registers >= 32 ? rows / 4 : 0;
+        for (var row = 0; row < quarter; row++)
+            FourDots(w + (long)row * cols, (nint)quarter * cols, x, output + row, quarter, cols);
+        for (var row = 4 * quarter; row < rows; row++)
+            output[row] = Dot(w + (long)row * cols, x, cols);
     }
 
     // Not inlined: a profile-guided caller would spread a copy of it over its own registers.
@@ -289,6 +293,60 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             b = TLanes.MultiplyAdd(TLanes.KeepLast(TLanes.Load(w + at), n - i), TLanes.Load(x + at), b);
         }
         return TLanes.Sum(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d)));
+    }
+
+    /// <summary><see cref="Dot"/> of four rows, <paramref name="apart"/> numbers from one to the next: the same bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FourDots(float* w, nint apart, float* x, float* output, nint outputApart, int n)
+    {
+        var v = w + apart;
+        var u = v + apart;
+        var t = u + apart;
+        var (a0, a1, a2, a3) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (b0, b1, b2, b3) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (c0, c1, c2, c3) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (d0, d1, d2, d3) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var i = 0;
+        for (; i <= n - 4 * TLanes.Count; i += 4 * TLanes.Count)
+        {
+            var (x0, x1) = (TLanes.Load(x + i), TLanes.Load(x + i + TLanes.Count));
+            var (x2, x3) = (TLanes.Load(x + i + 2 * TLanes.Count), TLanes.Load(x + i + 3 * TLanes.Count));
+            AddStep(w + i, x0, x1, x2, x3, ref a0, ref a1, ref a2, ref a3);
+            AddStep(v + i, x0, x1, x2, x3, ref b0, ref b1, ref b2, ref b3);
+            AddStep(u + i, x0, x1, x2, x3, ref c0, ref c1, ref c2, ref c3);
+            AddStep(t + i, x0, x1, x2, x3, ref d0, ref d1, ref d2, ref d3);
+        }
+        for (; i <= n - TLanes.Count; i += TLanes.Count)
+        {
+            var xi = TLanes.Load(x + i);
+            a0 = TLanes.MultiplyAdd(TLanes.Load(w + i), xi, a0);
+            b0 = TLanes.MultiplyAdd(TLanes.Load(v + i), xi, b0);
+            c0 = TLanes.MultiplyAdd(TLanes.Load(u + i), xi, c0);
+            d0 = TLanes.MultiplyAdd(TLanes.Load(t + i), xi, d0);
+        }
+        if (i < n)
+        {
+            var at = n - TLanes.Count;
+            var xi = TLanes.Load(x + at);
+            a1 = TLanes.MultiplyAdd(TLanes.KeepLast(TLanes.Load(w + at), n - i), xi, a1);
+            b1 = TLanes.MultiplyAdd(TLanes.KeepLast(TLanes.Load(v + at), n - i), xi, b1);
+            c1 = TLanes.MultiplyAdd(TLanes.KeepLast(TLanes.Load(u + at), n - i), xi, c1);
+            d1 = TLanes.MultiplyAdd(TLanes.KeepLast(TLanes.Load(t + at), n - i), xi, d1);
+        }
+        output[0] = TLanes.Sum(TLanes.Add(TLanes.Add(a0, a1), TLanes.Add(a2, a3)));
+        output[outputApart] = TLanes.Sum(TLanes.Add(TLanes.Add(b0, b1), TLanes.Add(b2, b3)));
+        output[2 * outputApart] = TLanes.Sum(TLanes.Add(TLanes.Add(c0, c1), TLanes.Add(c2, c3)));
+        output[3 * outputApart] = TLanes.Sum(TLanes.Add(TLanes.Add(d0, d1), TLanes.Add(d2, d3)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddStep(float* w, TVector x0, TVector x1, TVector x2, TVector x3, ref TVector a0, ref TVector a1, ref TVector a2, ref TVector a3)
+    {
+        TLanes.Prefetch(w + Prefetching.Distance / sizeof(float));
+        a0 = TLanes.MultiplyAdd(TLanes.Load(w), x0, a0);
+        a1 = TLanes.MultiplyAdd(TLanes.Load(w + TLanes.Count), x1, a1);
+        a2 = TLanes.MultiplyAdd(TLanes.Load(w + 2 * TLanes.Count), x2, a2);
+        a3 = TLanes.MultiplyAdd(TLanes.Load(w + 3 * TLanes.Count), x3, a3);
     }
 
     /// <summary>Twelve rows by two registers of tokens: fourteen loads feed twenty-four products.</summary>

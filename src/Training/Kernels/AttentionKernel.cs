@@ -45,7 +45,8 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
     /// <param name="qkv">The sequence's queries, keys and values, (time, dim + 2 · kv_dim).</param>
     /// <param name="output">(time, dim); the columns of the query heads are written.</param>
     /// <param name="logSums">(heads, time): of each softmax the logarithm of its sum.</param>
-    public void Forward(int time, int keyHead, T* qkv, T* output, T* logSums)
+    /// <param name="dropout">Of the softmax's weights, head by head.</param>
+    public void Forward(int time, int keyHead, T* qkv, T* output, T* logSums, DropoutMask dropout)
     {
         var size = _config.HeadSize;
         var values = qkv + _config.Dim + _config.KvDim + keyHead * size;
@@ -57,12 +58,14 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
         RotateKeys(time, keyHead, qkv, keys);
         for (var head = keyHead * QueriesPerKey; head < (keyHead + 1) * QueriesPerKey; head++)
         {
+            var mask = dropout.Of(head);
             for (var first = 0; first < time; first += Tile)
             {
                 var seen = Math.Min(time, first + Tile);
                 LoadQueries(time, first, head, qkv, queries);
                 MatrixProduct.Compute<Register512<T>, T>(seen, size, Tile, keys, size, 1, queries, Tile, scores, Tile, accumulate: false);
                 Softmax(seen, first, scores, logSums + (nint)head * time + first, Math.Min(Tile, time - first));
+                mask.Apply<Register512<T>, T>((nint)seen * Tile, scores, FirstScore(first, time));
                 MatrixProduct.Compute<Register512<T>, T>(size, seen, Tile, values, 1, RowLength, scores, Tile, mixed, Tile, accumulate: false);
                 Transposition.Compute(size, Math.Min(Tile, time - first), mixed, Tile, output + (nint)first * _config.Dim + head * size, _config.Dim);
             }
@@ -77,7 +80,8 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
     /// <param name="logSums">What that kept.</param>
     /// <param name="gradient">By the output, (time, dim).</param>
     /// <param name="gradientQkv">By the queries, keys and values; the columns of these heads are written.</param>
-    public void Backward(int time, int keyHead, T* qkv, T* output, T* logSums, T* gradient, T* gradientQkv)
+    /// <param name="dropout">As in the forward pass.</param>
+    public void Backward(int time, int keyHead, T* qkv, T* output, T* logSums, T* gradient, T* gradientQkv, DropoutMask dropout)
     {
         var size = _config.HeadSize;
         var values = qkv + _config.Dim + _config.KvDim + keyHead * size;
@@ -93,6 +97,7 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
         new Span<T>(valueGradient, time * _padded).Clear();
         for (var head = keyHead * QueriesPerKey; head < (keyHead + 1) * QueriesPerKey; head++)
         {
+            var mask = dropout.Of(head);
             for (var first = 0; first < time; first += Tile)
             {
                 var (seen, count) = (Math.Min(time, first + Tile), Math.Min(Tile, time - first));
@@ -108,7 +113,9 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
                 }
                 MatrixProduct.Compute<Register512<T>, T>(seen, size, Tile, keys, size, 1, queries, Tile, p, Tile, accumulate: false);
                 MatrixProduct.Compute<Register512<T>, T>(seen, size, Tile, values, RowLength, 1, gradients, Tile, ds, Tile, accumulate: false);
+                mask.Apply<Register512<T>, T>((nint)seen * Tile, ds, FirstScore(first, time));
                 SoftmaxBackward(seen, first, p, ds, logs, shares);
+                mask.Apply<Register512<T>, T>((nint)seen * Tile, p, FirstScore(first, time));
                 MatrixProduct.Compute<Register512<T>, T>(size, seen, Tile, keys, 1, size, ds, Tile, queryGradient, Tile, accumulate: false);
                 MatrixProduct.Compute<Register512<T>, T>(seen, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient, _padded, accumulate: true);
                 MatrixProduct.Compute<Register512<T>, T>(seen, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient, _padded, accumulate: true);
@@ -123,6 +130,9 @@ internal sealed unsafe class AttentionKernel<T> where T : unmanaged, IBinaryFloa
             new Span<T>(valueGradient + (nint)t * _padded, size).CopyTo(new Span<T>(row + _config.KvDim, size));
         }
     }
+
+    /// <summary>Where the scores of a tile of queries begin among those of a head, for dropout.</summary>
+    private static uint FirstScore(int first, int time) => (uint)(first * ((time + Tile - 1) / Tile * Tile));
 
     private T Scale => T.One / T.Sqrt(T.CreateTruncating(_config.HeadSize));
 

@@ -54,6 +54,15 @@ internal unsafe interface IRegister<TSelf, T> where TSelf : unmanaged, IRegister
 
     /// <summary>The value in the lanes from the given one on, and another in those before.</summary>
     static abstract TSelf From(int lane, TSelf value, T before);
+
+    /// <summary>The whole numbers from the given one on, one in each 32 bits: two in a float64.</summary>
+    static abstract TSelf CountBits(uint first);
+
+    /// <summary>(x ^ (x >> shift) ^ key) · factor of each 32 bits.</summary>
+    static abstract TSelf MixBits(TSelf x, int shift, uint key, uint factor);
+
+    /// <summary>The value, or 0 where the upper 32 bits of <paramref name="x"/> lie below a bound.</summary>
+    static abstract TSelf ZeroWhereBitsAreBelow(uint bound, TSelf x, TSelf value);
 }
 
 /// <summary>512 bits: AVX-512.</summary>
@@ -120,6 +129,18 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register512<T> From(int lane, Register512<T> value, T before) => new(Vector512.ConditionalSelect(
         Vector512.GreaterThanOrEqual(Vector512.CreateSequence(T.Zero, T.One), Vector512.Create(T.CreateTruncating(lane))), value._value, Vector512.Create(before)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> CountBits(uint first) => new((Vector512<uint>.Indices + Vector512.Create(first)).As<uint, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> MixBits(Register512<T> x, int shift, uint key, uint factor) =>
+        new(((x._value.AsUInt32() ^ (x._value.AsUInt32() >>> shift) ^ Vector512.Create(key)) * factor).As<uint, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> ZeroWhereBitsAreBelow(uint bound, Register512<T> x, Register512<T> value) => new(Vector512.ConditionalSelect(typeof(T) == typeof(float)
+        ? Vector512.LessThan(x._value.AsUInt32(), Vector512.Create(bound)).As<uint, T>()
+        : Vector512.LessThan(x._value.AsUInt64(), Vector512.Create((ulong)bound << 32)).As<ulong, T>(), Vector512<T>.Zero, value._value));
 }
 
 /// <summary>256 bits: AVX2.</summary>
@@ -186,6 +207,18 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register256<T> From(int lane, Register256<T> value, T before) => new(Vector256.ConditionalSelect(
         Vector256.GreaterThanOrEqual(Vector256.CreateSequence(T.Zero, T.One), Vector256.Create(T.CreateTruncating(lane))), value._value, Vector256.Create(before)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> CountBits(uint first) => new((Vector256<uint>.Indices + Vector256.Create(first)).As<uint, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> MixBits(Register256<T> x, int shift, uint key, uint factor) =>
+        new(((x._value.AsUInt32() ^ (x._value.AsUInt32() >>> shift) ^ Vector256.Create(key)) * factor).As<uint, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> ZeroWhereBitsAreBelow(uint bound, Register256<T> x, Register256<T> value) => new(Vector256.ConditionalSelect(typeof(T) == typeof(float)
+        ? Vector256.LessThan(x._value.AsUInt32(), Vector256.Create(bound)).As<uint, T>()
+        : Vector256.LessThan(x._value.AsUInt64(), Vector256.Create((ulong)bound << 32)).As<ulong, T>(), Vector256<T>.Zero, value._value));
 }
 
 /// <summary>128 bits: NEON. SSE4.1, which does not multiply and add at once, takes it in tests only: <see cref="Lanes.AreFastInTiles"/>.</summary>
@@ -252,4 +285,16 @@ internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<R
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register128<T> From(int lane, Register128<T> value, T before) => new(Vector128.ConditionalSelect(
         Vector128.GreaterThanOrEqual(Vector128.CreateSequence(T.Zero, T.One), Vector128.Create(T.CreateTruncating(lane))), value._value, Vector128.Create(before)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> CountBits(uint first) => new((Vector128<uint>.Indices + Vector128.Create(first)).As<uint, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> MixBits(Register128<T> x, int shift, uint key, uint factor) =>
+        new(((x._value.AsUInt32() ^ (x._value.AsUInt32() >>> shift) ^ Vector128.Create(key)) * factor).As<uint, T>());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> ZeroWhereBitsAreBelow(uint bound, Register128<T> x, Register128<T> value) => new(Vector128.ConditionalSelect(typeof(T) == typeof(float)
+        ? Vector128.LessThan(x._value.AsUInt32(), Vector128.Create(bound)).As<uint, T>()
+        : Vector128.LessThan(x._value.AsUInt64(), Vector128.Create((ulong)bound << 32)).As<ulong, T>(), Vector128<T>.Zero, value._value));
 }

@@ -35,13 +35,15 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     /// <param name="qkv">(tiles, dim + 2 · kv_dim, tile).</param>
     /// <param name="output">(tiles, dim, tile); the rows of the query heads are written.</param>
     /// <param name="logSums">(tiles, heads, tile): of each softmax the logarithm of its sum.</param>
-    public void Forward(int tiles, int keyHead, T* qkv, T* output, T* logSums)
+    /// <param name="dropout">Of the softmax's weights, head by head.</param>
+    public void Forward(int tiles, int keyHead, T* qkv, T* output, T* logSums, DropoutMask dropout)
     {
         var scores = (_memory ??= new()).Take<T>((nint)tiles * Block);
         var row = (nint)keyHead * _size * Tile;
         var factors = stackalloc T[Tile];
         for (var head = keyHead * _queriesPerKey; head < (keyHead + 1) * _queriesPerKey; head++)
         {
+            var mask = dropout.Of(head);
             for (var tile = 0; tile < tiles; tile++)
             {
                 var queries = qkv + tile * _qkvTile + head * _size * Tile;
@@ -50,6 +52,7 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
                 var mixed = output + ((nint)tile * config.Dim + head * _size) * Tile;
                 var sums = logSums + ((nint)tile * config.NHeads + head) * Tile;
                 Softmax(tile, scores, sums, factors);
+                mask.Apply<V, T>((tile + 1) * Block, scores, FirstScore(tile, tiles));
                 for (var other = 0; other <= tile; other++)
                     MatrixProduct.Narrow<V, T>(_size, Tile, qkv + other * _qkvTile + _values + row, Tile, 1, scores + (nint)other * Block, mixed, accumulate: other > 0);
                 for (var f = 0; f < _size; f++, mixed += Tile)
@@ -69,7 +72,8 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     /// <param name="logSums">What that kept.</param>
     /// <param name="gradient">By the output, (tiles, dim, tile).</param>
     /// <param name="gradientQkv">By queries, keys and values; the rows of these heads are written.</param>
-    public void Backward(int tiles, int keyHead, T* qkv, T* output, T* logSums, T* gradient, T* gradientQkv)
+    /// <param name="dropout">As in the forward pass.</param>
+    public void Backward(int tiles, int keyHead, T* qkv, T* output, T* logSums, T* gradient, T* gradientQkv, DropoutMask dropout)
     {
         var (length, row) = ((nint)tiles * Tile * _padded, (nint)keyHead * _size * Tile);
         var memory = (_memory ??= new()).Take<T>(2 * length + 2 * Block + 2 * Tile * _padded + Tile);
@@ -79,6 +83,7 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
         new Span<T>(queryRows, 2 * Tile * _padded).Clear();
         for (var head = keyHead * _queriesPerKey; head < (keyHead + 1) * _queriesPerKey; head++)
         {
+            var mask = dropout.Of(head);
             for (var tile = 0; tile < tiles; tile++)
             {
                 var at = ((nint)tile * config.Dim + head * _size) * Tile;
@@ -89,9 +94,12 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
                 for (var other = 0; other <= tile; other++)
                 {
                     T* keys = qkv + other * _qkvTile + _keys + row, values = qkv + other * _qkvTile + _values + row;
+                    var index = FirstScore(tile, tiles) + (uint)(other * Block);
                     MatrixProduct.Narrow<V, T>(Tile, _size, keys, 1, Tile, queries, p, accumulate: false);
                     MatrixProduct.Narrow<V, T>(Tile, _size, values, 1, Tile, g, ds, accumulate: false);
+                    mask.Apply<V, T>(Block, ds, index);
                     SoftmaxBackward(other == tile, p, ds, logSums + ((nint)tile * config.NHeads + head) * Tile, shares);
+                    mask.Apply<V, T>(Block, p, index);
                     MatrixProduct.Narrow<V, T>(_size, Tile, keys, Tile, 1, ds, gradientQkv + tile * _qkvTile + head * _size * Tile, accumulate: other > 0);
                     var rows = (nint)other * Tile * _padded;
                     MatrixProduct.Compute<V, T>(Tile, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient + rows, _padded, accumulate: true);
@@ -106,6 +114,9 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
             Transposition.Compute(Tile, _size, valueGradient + rows, _padded, gradientQkv + tile * _qkvTile + _values + row, Tile);
         }
     }
+
+    /// <summary>Where the scores of a tile of queries begin among those of a head, for dropout.</summary>
+    private static uint FirstScore(int tile, int tiles) => (uint)(tile * tiles * Block);
 
     /// <summary>Scores (keys, tile) to weights, which a factor for each query makes sum to 1; a query sees the keys up to its own.</summary>
     private static void Softmax(int tile, T* scores, T* logSums, T* factors)

@@ -12,7 +12,7 @@ namespace LlamaFullstack.Training.Model;
 internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     // Rows of the stream at a time: enough work to be worth a call, and some dozens of parts for the threads in a usual batch.
-    private const int Block = 32;
+    internal const int Block = 32;
 
     private readonly T _epsilon = T.CreateChecked(config.NormEps);
     private readonly AttentionKernel<T> _attention = new(config, rope.Cos.data<T>().ToArray(), rope.Sin.data<T>().ToArray());
@@ -90,8 +90,9 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
     /// <summary>Rotary positions and causal attention.</summary>
     /// <param name="qkv">Queries, keys and values beside each other, (batch · time, dim + 2 · kv_dim).</param>
     /// <param name="time">Tokens in a sequence.</param>
+    /// <param name="dropout">Of the softmax's weights.</param>
     /// <returns>The output, (batch · time, dim), and what the backward pass needs, (batch, heads, time).</returns>
-    public (Tensor Output, Tensor LogSums) Attention(Tensor qkv, int time)
+    public (Tensor Output, Tensor LogSums) Attention(Tensor qkv, int time, DropoutMask dropout)
     {
         var batch = (int)qkv.shape[0] / time;
         var output = empty([qkv.shape[0], config.Dim], dtype: qkv.dtype);
@@ -100,13 +101,14 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
         TorchThreads.For(batch * config.NKvHeads, task =>
         {
             var (sequence, keyHead) = Math.DivRem(task, config.NKvHeads);
-            _attention.Forward(time, keyHead, from + (nint)sequence * time * qkv.shape[1], to + (nint)sequence * time * config.Dim, logs + (nint)sequence * config.NHeads * time);
+            _attention.Forward(time, keyHead, from + (nint)sequence * time * qkv.shape[1], to + (nint)sequence * time * config.Dim, logs + (nint)sequence * config.NHeads * time,
+                dropout.Of(sequence));
         });
         return (output, logSums);
     }
 
     /// <summary>The gradient by queries, keys and values.</summary>
-    public Tensor AttentionBackward(Tensor qkv, Tensor output, Tensor logSums, Tensor gradient, int time)
+    public Tensor AttentionBackward(Tensor qkv, Tensor output, Tensor logSums, Tensor gradient, int time, DropoutMask dropout)
     {
         var batch = (int)qkv.shape[0] / time;
         var rowLength = (int)qkv.shape[1];
@@ -117,7 +119,7 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
             var (sequence, keyHead) = Math.DivRem(task, config.NKvHeads);
             var first = (nint)sequence * time;
             _attention.Backward(time, keyHead, from + first * rowLength, attended + first * config.Dim, logs + (nint)sequence * config.NHeads * time,
-                g + first * config.Dim, to + first * rowLength);
+                g + first * config.Dim, to + first * rowLength, dropout.Of(sequence));
         });
         return result;
     }
@@ -143,6 +145,18 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
                 losses[row] = double.CreateTruncating(CrossEntropyKernel.Compute(vocabulary, at, wanted[row], scale));
         });
         return losses.Sum() * factor;
+    }
+
+    /// <summary>Sets what is dropped to zero and scales the rest, in place.</summary>
+    /// <param name="x">(rows, columns).</param>
+    /// <param name="dropout">By blocks of rows.</param>
+    public static Tensor Drop(Tensor x, DropoutMask dropout)
+    {
+        var (rows, columns) = ((int)x.shape[0], (int)x.shape[1]);
+        T* values = Data(x);
+        if (dropout.IsOn)
+            ForBlocks(rows, (first, end) => dropout.Of(first / Block).Apply<Register512<T>, T>((nint)(end - first) * columns, values + (nint)first * columns));
+        return x;
     }
 
     /// <summary>Adds the gradients of the embedded tokens, (tokens, dim), to the rows of the embedding that they are.</summary>

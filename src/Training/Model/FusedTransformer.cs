@@ -1,5 +1,6 @@
 using System.Numerics;
 using LlamaFullstack.Core;
+using LlamaFullstack.Training.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -43,35 +44,36 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
     /// <summary>As <see cref="Transformer.Loss"/>.</summary>
     /// <param name="tokens">(batch, time), 64-bit integers.</param>
     /// <param name="targets">The token after each one; -1 does not count.</param>
+    /// <param name="dropout">What to drop.</param>
     /// <param name="layerDone">Told in the backward pass of each layer whose gradients are complete.</param>
-    public Tensor Loss(Tensor tokens, Tensor targets, Action<int>? layerDone)
+    public Tensor Loss(Tensor tokens, Tensor targets, DropoutMask dropout, Action<int>? layerDone)
     {
         if (is_grad_enabled())
-            return Operation.apply(Weight(_classifier), tokens, targets, this, layerDone ?? (_ => { }));
-        var x = Embed(tokens);
+            return Operation.apply(Weight(_classifier), tokens, targets, this, dropout, layerDone ?? (_ => { }));
+        var x = Embed(tokens, dropout);
         for (var layer = 0; layer < _config.NLayers; layer++)
         {
-            using var kept = Forward(x, layer, (int)tokens.shape[1]);
+            using var kept = Forward(x, layer, (int)tokens.shape[1], dropout);
             x.Dispose();
             x = kept.Output.alias();
         }
         return Classify(_operators.Norm(x, Weight(TensorNames.Norm)), targets, null, null);
     }
 
-    private (Tensor Loss, Pass Pass) Forward(Tensor tokens, Tensor targets)
+    private (Tensor Loss, Pass Pass) Forward(Tensor tokens, Tensor targets, DropoutMask dropout)
     {
-        var streams = new List<Tensor> { Embed(tokens).DetachFromDisposeScope() };
+        var streams = new List<Tensor> { Embed(tokens, dropout).DetachFromDisposeScope() };
         var layers = new List<Kept>();
         for (var layer = 0; layer < _config.NLayers; layer++)
         {
-            layers.Add(Forward(streams[layer], layer, (int)tokens.shape[1]));
+            layers.Add(Forward(streams[layer], layer, (int)tokens.shape[1], dropout));
             streams.Add(layers[layer].Output);
         }
         using var normed = _operators.Norm(streams[^1], Weight(TensorNames.Norm));
         var gradient = empty_like(normed).DetachFromDisposeScope();
         var classifierGradient = empty_like(Weight(_classifier)).DetachFromDisposeScope();
         var loss = Classify(normed, targets, gradient, classifierGradient);
-        return (loss, new Pass(tokens.alias().DetachFromDisposeScope(), streams, layers, gradient, classifierGradient));
+        return (loss, new Pass(tokens.alias().DetachFromDisposeScope(), dropout, streams, layers, gradient, classifierGradient));
     }
 
     /// <param name="pass">The forward pass.</param>
@@ -85,51 +87,58 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         AddGradient(_operators.NormBackward(pass.Streams[^1], Weight(TensorNames.Norm), pass.Gradient.mul_(lossGradient), gradient), TensorNames.Norm);
         for (var layer = _config.NLayers - 1; layer >= 0; layer--)
         {
-            Backward(gradient, pass.Streams[layer], pass.Layers[layer], layer, (int)pass.Tokens.shape[1]);
+            Backward(gradient, pass.Streams[layer], pass.Layers[layer], layer, (int)pass.Tokens.shape[1], pass.Dropout);
             pass.Layers[layer].Dispose();
             layerDone(layer);
         }
         var embedding = Weight(TensorNames.TokEmbeddings);
         embedding.grad ??= zeros_like(embedding); // is there already where it is the classifier, too
-        FusedOperators<T>.EmbeddingBackward(pass.Tokens.data<long>().ToArray(), gradient, embedding.grad!);
+        FusedOperators<T>.EmbeddingBackward(
+            pass.Tokens.data<long>().ToArray(), FusedOperators<T>.Drop(gradient, pass.Dropout.Of(0, DropoutPlace.Embedding)), embedding.grad!);
         pass.Dispose();
     }
 
     private Parameter Weight(string name) => _parameters[name];
 
-    private Tensor Embed(Tensor tokens) => Weight(TensorNames.TokEmbeddings).index_select(0, tokens.view(-1));
+    private Tensor Embed(Tensor tokens, DropoutMask dropout) =>
+        FusedOperators<T>.Drop(Weight(TensorNames.TokEmbeddings).index_select(0, tokens.view(-1)), dropout.Of(0, DropoutPlace.Embedding));
 
     /// <summary>x → x + attention(norm(x)) = h → h + ffn(norm(h)).</summary>
-    private Kept Forward(Tensor x, int layer, int time)
+    private Kept Forward(Tensor x, int layer, int time, DropoutMask dropout)
     {
         using var scope = NewDisposeScope();
         var qkv = Product(_operators.Norm(x, Weight(TensorNames.AttentionNorm(layer))), Qkv(layer));
-        var (attended, logSums) = _operators.Attention(qkv, time);
-        var h = Product(attended, Weight(TensorNames.Wo(layer))).add_(x);
+        var (attended, logSums) = _operators.Attention(qkv, time, dropout.Of(layer, DropoutPlace.AttentionWeights));
+        var h = FusedOperators<T>.Drop(Product(attended, Weight(TensorNames.Wo(layer))), dropout.Of(layer, DropoutPlace.AttentionOutput)).add_(x);
         var gates = Product(_operators.Norm(h, Weight(TensorNames.FfnNorm(layer))), Gates(layer));
-        var output = Product(FusedOperators<T>.SwiGlu(gates), Weight(TensorNames.W2(layer))).add_(h);
+        var output = FusedOperators<T>.Drop(Product(FusedOperators<T>.SwiGlu(gates), Weight(TensorNames.W2(layer))), dropout.Of(layer, DropoutPlace.FeedForwardOutput)).add_(h);
         foreach (var tensor in (Tensor[])[qkv, attended, logSums, h, gates, output])
             tensor.DetachFromDisposeScope();
         return new Kept(qkv, attended, logSums, h, gates, output);
     }
 
     /// <summary>Takes the gradient by the layer's output back to its input, in place, and adds to those of its weights.</summary>
-    private void Backward(Tensor gradient, Tensor x, Kept kept, int layer, int time)
+    private void Backward(Tensor gradient, Tensor x, Kept kept, int layer, int time, DropoutMask dropout)
     {
         using var scope = NewDisposeScope();
         var (ffnNorm, attentionNorm) = (Weight(TensorNames.FfnNorm(layer)), Weight(TensorNames.AttentionNorm(layer)));
 
-        AddWeightGradient(gradient, FusedOperators<T>.SwiGlu(kept.Gates), TensorNames.W2(layer));
-        var gates = FusedOperators<T>.SwiGluBackward(kept.Gates, InputGradient(gradient, Weight(TensorNames.W2(layer))));
+        var added = Dropped(gradient, dropout.Of(layer, DropoutPlace.FeedForwardOutput));
+        AddWeightGradient(added, FusedOperators<T>.SwiGlu(kept.Gates), TensorNames.W2(layer));
+        var gates = FusedOperators<T>.SwiGluBackward(kept.Gates, InputGradient(added, Weight(TensorNames.W2(layer))));
         AddWeightGradient(gates, _operators.Norm(kept.H, ffnNorm), TensorNames.W1(layer), TensorNames.W3(layer));
         AddGradient(_operators.NormBackward(kept.H, ffnNorm, InputGradient(gates, Gates(layer)), gradient), TensorNames.FfnNorm(layer));
 
-        AddWeightGradient(gradient, kept.Attended, TensorNames.Wo(layer));
-        var attended = InputGradient(gradient, Weight(TensorNames.Wo(layer)));
-        var qkv = _operators.AttentionBackward(kept.Qkv, kept.Attended, kept.LogSums, attended, time);
+        added = Dropped(gradient, dropout.Of(layer, DropoutPlace.AttentionOutput));
+        AddWeightGradient(added, kept.Attended, TensorNames.Wo(layer));
+        var attended = InputGradient(added, Weight(TensorNames.Wo(layer)));
+        var qkv = _operators.AttentionBackward(kept.Qkv, kept.Attended, kept.LogSums, attended, time, dropout.Of(layer, DropoutPlace.AttentionWeights));
         AddWeightGradient(qkv, _operators.Norm(x, attentionNorm), TensorNames.Wq(layer), TensorNames.Wk(layer), TensorNames.Wv(layer));
         AddGradient(_operators.NormBackward(x, attentionNorm, InputGradient(qkv, Qkv(layer)), gradient), TensorNames.AttentionNorm(layer));
     }
+
+    /// <summary>The gradient by what was dropped from, where the one by the stream is still needed.</summary>
+    private static Tensor Dropped(Tensor gradient, DropoutMask dropout) => dropout.IsOn ? FusedOperators<T>.Drop(gradient.clone(), dropout) : gradient;
 
     /// <summary>The loss of the normalised stream, and where they are asked for the gradients by the stream and by the classifier.</summary>
     /// <remarks>The scores of a whole batch, positions × vocab_size, would be a step's largest tensor by far: they are made in parts, and their gradient goes back at once.</remarks>
@@ -210,7 +219,7 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
     }
 
     /// <summary>What the forward pass keeps: the stream before each layer and after the last, what each layer keeps, and the loss's gradients by the last norm's output and by the classifier.</summary>
-    private sealed record Pass(Tensor Tokens, List<Tensor> Streams, List<Kept> Layers, Tensor Gradient, Tensor ClassifierGradient) : IDisposable
+    private sealed record Pass(Tensor Tokens, DropoutMask Dropout, List<Tensor> Streams, List<Kept> Layers, Tensor Gradient, Tensor ClassifierGradient) : IDisposable
     {
         public void Dispose()
         {
@@ -230,8 +239,8 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
 
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
-            var (model, layerDone) = ((FusedTransformer<T>)vars[3], (Action<int>)vars[4]);
-            var (loss, pass) = model.Forward((Tensor)vars[1], (Tensor)vars[2]);
+            var (model, layerDone) = ((FusedTransformer<T>)vars[3], (Action<int>)vars[5]);
+            var (loss, pass) = model.Forward((Tensor)vars[1], (Tensor)vars[2], (DropoutMask)vars[4]);
             ctx.save_data(BackwardPass, (Action<double>)(gradient => model.Backward(pass, gradient, layerDone)));
             return loss;
         }
@@ -240,7 +249,7 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         {
             using var scope = NewDisposeScope();
             ((Action<double>)ctx.get_data(BackwardPass))(grad_output.ToDouble());
-            return [null!, null!, null!, null!, null!];
+            return [null!, null!, null!, null!, null!, null!];
         }
     }
 }

@@ -65,10 +65,11 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
     /// <summary>As <see cref="Transformer.Loss"/>.</summary>
     /// <param name="tokens">(batch, time), 64-bit integers.</param>
     /// <param name="targets">The token after each one; -1 does not count.</param>
+    /// <param name="dropout">What to drop.</param>
     /// <param name="layerDone">Told in the backward pass of each layer whose gradients are complete.</param>
-    public Tensor Loss(Tensor tokens, Tensor targets, Action<int>? layerDone)
+    public Tensor Loss(Tensor tokens, Tensor targets, DropoutMask dropout, Action<int>? layerDone)
     {
-        var batch = new TokenBatch(tokens, targets, Tile);
+        var batch = new TokenBatch(tokens, targets, Tile, dropout);
         return is_grad_enabled() ? Operation.apply(_parameter, this, batch, layerDone ?? (_ => { }))
             : tensor(Evaluate(batch), dtype: _parameter.dtype);
     }
@@ -109,7 +110,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         {
             var layer = i;
             if (layer > 0)
-                Attend(batch, Kept(layer - 1));
+                Attend(batch, layer - 1, Kept(layer - 1));
             var (x, kept, before, previous) = (Stream(layer), Kept(Math.Min(layer, _config.NLayers - 1)), Stream(Math.Max(0, layer - 1)), Kept(Math.Max(0, layer - 1)));
             TorchThreads.For((batch.Tiles + group - 1) / group, task =>
             {
@@ -117,7 +118,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
                 if (layer == 0)
                     Embed(batch, first, count, x);
                 else
-                    FeedForward(_layers[layer - 1], previous, first, count, before, x);
+                    FeedForward(layer - 1, previous, first, count, batch, before, x);
                 if (layer < _config.NLayers)
                     AttentionInput(_layers[layer], first, count, batch, x, kept.Qkv);
             });
@@ -137,6 +138,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
                 for (var f = 0; f < _config.Dim; f++)
                     to[f * Tile + lane] = tokens[lane] < 0 ? T.Zero : row[f]; // after the end of a sequence
             }
+            Drop(batch, 0, DropoutPlace.Embedding, tile, to);
         }
     }
 
@@ -153,21 +155,23 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
             Rotate(to[i], (first + i) % batch.TilesOfSequence, back: false);
     }
 
-    private void Attend(TokenBatch batch, TileBuffers<T>.Layer kept) => TorchThreads.For(batch.Sequences * _config.NKvHeads, task =>
+    private void Attend(TokenBatch batch, int layer, TileBuffers<T>.Layer kept) => TorchThreads.For(batch.Sequences * _config.NKvHeads, task =>
     {
         var (sequence, keyHead) = Math.DivRem(task, _config.NKvHeads);
         var first = sequence * batch.TilesOfSequence;
-        _attention.Forward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first]);
+        _attention.Forward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first], batch.Dropout.Of(layer, DropoutPlace.AttentionWeights).Of(sequence));
     });
 
-    private void FeedForward(Layer layer, TileBuffers<T>.Layer kept, int first, int count, Tiles<T> x, Tiles<T> output)
+    private void FeedForward(int number, TileBuffers<T>.Layer kept, int first, int count, TokenBatch batch, Tiles<T> x, Tiles<T> output)
     {
+        var layer = _layers[number];
         var hidden = _config.HiddenDim * Tile;
         var (h, gates) = (kept.H.From(first), kept.Gates.From(first));
         layer.Wo.Multiply(kept.Attended.From(first), h, count);
         var normed = Scratch(_config.Dim, count, others: count * hidden, out var others);
         for (var i = 0; i < count; i++)
         {
+            Drop(batch, number, DropoutPlace.AttentionOutput, first + i, h[i]);
             TokenTile<T>.Add<V>(_config.Dim, x[first + i], h[i]);
             TokenTile<T>.Norm<V>(_config.Dim, _epsilon, h[i], layer.FfnNorm.Values, normed[i]);
         }
@@ -178,7 +182,10 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
             SwiGluKernel.Forward<V, T>(hidden, gates[i], gates[i] + hidden, mixed[i]);
         layer.W2.Multiply(mixed, output.From(first), count);
         for (var i = 0; i < count; i++)
+        {
+            Drop(batch, number, DropoutPlace.FeedForwardOutput, first + i, output[first + i]);
             TokenTile<T>.Add<V>(_config.Dim, h[i], output[first + i]);
+        }
     }
 
     /// <summary>The loss, and for a backward pass its gradients by the normalised stream and by the classifier.</summary>
@@ -247,28 +254,35 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         AddNormGradient(_norm, gradients.AttentionNorm, groups);
         for (var i = _config.NLayers - 1; i >= 0; i--)
         {
-            var (layer, kept, x, o, m, n) = (_layers[i], buffers.Of(i), buffers.Stream(i), output, middle, input);
-            TorchThreads.For(groups, task => FeedForwardBackward(layer, kept, gradients, task, group, batch, o, m));
+            var (number, layer, kept, x, o, m, n) = (i, _layers[i], buffers.Of(i), buffers.Stream(i), output, middle, input);
+            TorchThreads.For(groups, task => FeedForwardBackward(number, kept, gradients, task, group, batch, o, m, n));
             TorchThreads.For(batch.Sequences * _config.NKvHeads, task =>
             {
                 var (sequence, keyHead) = Math.DivRem(task, _config.NKvHeads);
                 var first = sequence * batch.TilesOfSequence;
-                _attention.Backward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first], gradients.Attended[first], gradients.Qkv[first]);
+                _attention.Backward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first], gradients.Attended[first], gradients.Qkv[first],
+                    batch.Dropout.Of(number, DropoutPlace.AttentionWeights).Of(sequence));
             });
-            TorchThreads.For(groups, task => AttentionInputBackward(layer, gradients, task, group, batch, x, m, n));
+            TorchThreads.For(groups, task => AttentionInputBackward(layer, gradients, task, group, batch, x, n));
             AddWeightGradients(layer, gradients, batch.Tiles, o, m);
             AddNormGradient(layer.FfnNorm, gradients.FfnNorm, groups);
             AddNormGradient(layer.AttentionNorm, gradients.AttentionNorm, groups);
             layerDone(i);
             (output, middle, input) = (input, output, middle);
         }
+        TorchThreads.For(batch.Tiles, tile => Drop(batch, 0, DropoutPlace.Embedding, tile, output[tile]));
         AddEmbeddingGradient(batch, output);
         GiveBack(buffers);
     }
 
-    /// <summary>From the gradient by a layer's output to those by its values before the feed-forward network.</summary>
-    private void FeedForwardBackward(Layer layer, TileBuffers<T>.Layer kept, TileBuffers<T>.Backward gradients, int task, int group, TokenBatch batch, Tiles<T> output, Tiles<T> middle)
+    /// <summary>
+    /// From the gradient by a layer's output to that by attention's output. Those by what w2 and wo add to the stream stay in <paramref name="output"/> and
+    /// <paramref name="middle"/>, for the gradients of these; the one by the stream itself goes on to <paramref name="input"/>.
+    /// </summary>
+    private void FeedForwardBackward(
+        int number, TileBuffers<T>.Layer kept, TileBuffers<T>.Backward gradients, int task, int group, TokenBatch batch, Tiles<T> output, Tiles<T> middle, Tiles<T> input)
     {
+        var layer = _layers[number];
         var (first, count) = (task * group, Math.Min(group, batch.Tiles - task * group));
         var (hidden, dim) = (_config.HiddenDim * Tile, _config.Dim * Tile);
         var lanes = ClearedLanes(count * Math.Max(hidden, dim) + dim, out var memory);
@@ -277,6 +291,8 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         {
             SwiGluKernel.Forward<V, T>(hidden, kept.Gates[first + i], kept.Gates[first + i] + hidden, mixed[i]);
             ToRows(_config.HiddenDim, mixed[i], gradients.HiddenRows[first + i]);
+            new Span<T>(output[first + i], dim).CopyTo(new Span<T>(middle[first + i], dim));
+            Drop(batch, number, DropoutPlace.FeedForwardOutput, first + i, output[first + i]);
         }
         layer.W2.MultiplyTransposed(output.From(first), mixed, count);
         for (var i = 0; i < count; i++)
@@ -291,15 +307,16 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
             TokenTile<T>.Norm<V>(_config.Dim, _epsilon, h, layer.FfnNorm.Values, normed);
             ToRows(_config.Dim, normed, gradients.HRows[first + i]);
             ToRows(_config.Dim, kept.Attended[first + i], gradients.AttendedRows[first + i]);
-            new Span<T>(output[first + i], dim).CopyTo(new Span<T>(middle[first + i], dim));
             TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, h, layer.FfnNorm.Values, byNormed[i], middle[first + i], lanes);
+            new Span<T>(middle[first + i], dim).CopyTo(new Span<T>(input[first + i], dim));
+            Drop(batch, number, DropoutPlace.AttentionOutput, first + i, middle[first + i]);
         }
         SumLanes(lanes, gradients.FfnNorm + (nint)task * _config.Dim);
         layer.Wo.MultiplyTransposed(middle.From(first), gradients.Attended.From(first), count);
     }
 
-    /// <summary>From the gradients by queries, keys and values to that by the layer's input.</summary>
-    private void AttentionInputBackward(Layer layer, TileBuffers<T>.Backward gradients, int task, int group, TokenBatch batch, Tiles<T> x, Tiles<T> middle, Tiles<T> input)
+    /// <summary>Takes the gradients by queries, keys and values back to the layer's input and adds them to that by the stream.</summary>
+    private void AttentionInputBackward(Layer layer, TileBuffers<T>.Backward gradients, int task, int group, TokenBatch batch, Tiles<T> x, Tiles<T> input)
     {
         var (first, count) = (task * group, Math.Min(group, batch.Tiles - task * group));
         var dim = _config.Dim * Tile;
@@ -314,7 +331,6 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         {
             TokenTile<T>.Norm<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, normed);
             ToRows(_config.Dim, normed, gradients.XRows[first + i]);
-            new Span<T>(middle[first + i], dim).CopyTo(new Span<T>(input[first + i], dim));
             TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, byNormed[i], input[first + i], lanes);
         }
         SumLanes(lanes, gradients.AttentionNorm + (nint)task * _config.Dim);
@@ -359,6 +375,9 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
                 _embedding.AddGradientOfRows(block * Features, Math.Min(_config.Dim, (block + 1) * Features), batch.Tokens(tile), gradient[tile]);
         });
     }
+
+    /// <summary>Sets what is dropped of a tile of the stream to zero and scales the rest; or does the same to its gradient.</summary>
+    private void Drop(TokenBatch batch, int layer, DropoutPlace place, int tile, T* x) => batch.Dropout.Of(layer, place).Of(tile).Apply<V, T>((nint)_config.Dim * Tile, x);
 
     /// <summary>Turns queries and keys, and divides queries by sqrt(head_size); or takes their gradients back through that.</summary>
     private void Rotate(T* qkv, int positions, bool back)

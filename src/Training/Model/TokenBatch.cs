@@ -1,3 +1,4 @@
+using LlamaFullstack.Training.Kernels;
 using static TorchSharp.torch;
 
 namespace LlamaFullstack.Training.Model;
@@ -12,9 +13,11 @@ internal sealed class TokenBatch
     /// <param name="tokens">(sequences, time), 64-bit integers.</param>
     /// <param name="targets">The token after each one; -1 does not count.</param>
     /// <param name="tile">Tokens in a tile.</param>
-    public TokenBatch(Tensor tokens, Tensor targets, int tile)
+    /// <param name="dropout">What to drop of this batch's activations.</param>
+    public TokenBatch(Tensor tokens, Tensor targets, int tile, DropoutMask dropout)
     {
         _tile = tile;
+        Dropout = dropout;
         var time = (int)tokens.shape[1];
         Sequences = (int)tokens.shape[0];
         TilesOfSequence = (time + tile - 1) / tile;
@@ -22,6 +25,8 @@ internal sealed class TokenBatch
         _targets = InTiles(targets.data<long>().ToArray(), time);
         Share = 1.0 / _targets.Count(target => target >= 0);
     }
+
+    public DropoutMask Dropout { get; }
 
     public int Sequences { get; }
 

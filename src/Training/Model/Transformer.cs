@@ -128,12 +128,10 @@ public sealed class Transformer : nn.Module, ITensorSource
     public Tensor Loss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
-        if (_fusedLoss is not null && !(training && _dropout > 0))
-            return _fusedLoss(tokens, targets).MoveToOuterDisposeScope();
-        return PlainLoss(tokens, targets).MoveToOuterDisposeScope();
+        return (_fusedLoss ?? PlainLoss)(tokens, targets).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, with dropout, for large models without AVX-512, and for all without AVX2 or NEON.</summary>
+    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, for large models without AVX-512, and for all without AVX2 or NEON.</summary>
     internal Tensor PlainLoss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
@@ -187,7 +185,7 @@ public sealed class Transformer : nn.Module, ITensorSource
     internal Func<Tensor, Tensor, Tensor> Fused<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         var fused = new FusedTransformer<T>(Config, _placement, _rope, _byName, ClassifierName);
-        return (tokens, targets) => fused.Loss(tokens, targets, BackwardReached);
+        return (tokens, targets) => fused.Loss(tokens, targets, DrawDropout(), BackwardReached);
     }
 
     /// <summary>The loss with our own kernels alone, tile by tile, in this processor's widest registers.</summary>
@@ -199,7 +197,16 @@ public sealed class Transformer : nn.Module, ITensorSource
     {
         var passes = new TiledTransformer<V, T>(Config, _rope, _byName, ClassifierName);
         _freeBuffers += passes.Dispose;
-        return (tokens, targets) => passes.Loss(tokens, targets, BackwardReached);
+        return (tokens, targets) => passes.Loss(tokens, targets, DrawDropout(), BackwardReached);
+    }
+
+    /// <summary>What one batch drops, by a key from torch's generator.</summary>
+    internal DropoutMask DrawDropout()
+    {
+        if (!training || _dropout == 0)
+            return default;
+        using var key = randint(0, long.MaxValue, [1], dtype: ScalarType.Int64);
+        return new DropoutMask(_dropout, (ulong)key.item<long>());
     }
 
     /// <summary>The residual stream after the last norm, (batch, time, dim).</summary>
