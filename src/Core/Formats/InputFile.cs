@@ -37,7 +37,8 @@ public static partial class InputFile
             throw new FileNotFoundException("the name of a file is empty: name one.");
         if (Directory.Exists(path))
             throw new IOException($"{path}: is a folder, expected a file.");
-        if (Named(path, () => new FileInfo(path).Length) == 0 && !IsPlain(path))
+        var file = new FileInfo(path);
+        if ((Named(path, () => file.Length) == 0 || file.LinkTarget is not null) && !IsPlain(path)) // a link's length is its own
             throw new IOException($"{path}: is a pipe or a device, expected a file. Save what comes out of it, and name that.");
     }
 
