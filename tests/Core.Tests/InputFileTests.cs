@@ -45,6 +45,7 @@ public sealed class InputFileTests : IDisposable
     }
 
     [Fact]
+    [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
     public void Open_AFileThatMayNotBeRead_SaysSoByItsName()
     {
         if (OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess)
