@@ -8,8 +8,8 @@ preset=${1:-260K} rounds=${2:-3}
 shift $(($# < 2 ? $# : 2))
 dtypes=("${@:-float32}")
 case $preset in
-  15M) steps=8 vocab=32000 batch=8 time=256 ;;
-  260K) steps=60 vocab=512 batch=8 time=256 ;;
+  15M) steps=16 others=8 vocab=32000 batch=8 time=256 ;;
+  260K) steps=200 others=60 vocab=512 batch=8 time=256 ;; # llamafs takes two seconds until all of it is compiled
   *) echo "usage: $0 [15M|260K] [ROUNDS] [DTYPE…]" >&2; exit 2 ;;
 esac
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
@@ -40,13 +40,13 @@ ours() { # DTYPE
 }
 
 python=$(for p in /usr/bin/python3 python3; do "$p" -c 'import torch' 2>/dev/null && { echo "$p"; break; }; done || true)
-pytorch() { "$python" "$root/scripts/bench-training/llama2c.py" "$LLAMA2C" "$preset" $(((steps + 1) / 2)) 2>/dev/null; }
+pytorch() { "$python" "$root/scripts/bench-training/llama2c.py" "$LLAMA2C" "$preset" $(((others + 1) / 2)) 2>/dev/null; }
 echo "$preset, vocabulary $vocab, batch $batch x $time:"
 for ((round = 1; round <= rounds; round++)); do
   for dtype in "${dtypes[@]}"; do
     ours "$dtype"
   done
-  "$plain" "$preset" "$steps"
+  "$plain" "$preset" "$others"
   if [[ -n $python && -f ${LLAMA2C:-}/model.py ]]; then
     pytorch
     if [[ -n ${TCMALLOC:-} ]]; then

@@ -9,6 +9,8 @@ internal static class LossPlot
 {
     private const int Width = 1000;
     private const int Height = 800;
+    private const int LeftMargin = 80; // pixels: room for a rate such as 0.00045
+    private const int RightMargin = 30;
 
     /// <summary>Draws a PNG file.</summary>
     /// <param name="runs">Folders of runs.</param>
@@ -36,6 +38,15 @@ internal static class LossPlot
         losses.ShowLegend(Alignment.UpperRight);
         rates.Title("Learning rate");
         rates.XLabel("update");
+        // One update stands above the other: the same limits, between margins that no label widens.
+        losses.Axes.AutoScale();
+        rates.Axes.AutoScale();
+        rates.Axes.SetLimitsX(losses.Axes.GetLimits());
+        foreach (var plot in (Plot[])[losses, rates])
+        {
+            plot.Axes.Left.LockSize(LeftMargin);
+            plot.Axes.Right.LockSize(RightMargin);
+        }
         using var image = picture.Render(Width, Height);
         AtomicFile.WriteAllBytes(path, image.GetImageBytes(ImageFormat.Png));
     }

@@ -12,6 +12,7 @@ internal sealed class NcclGroup : ProcessGroup
     private readonly nint _communicator;
     private readonly CudaStream _stream;
     private readonly Device _device;
+    private bool _hasLeft;
 
     private NcclGroup(int rank, int size, int localRank, int localSize, MpiGroup? mpi, Func<NcclLibrary, NcclUniqueId> shareId)
     {
@@ -70,6 +71,7 @@ internal sealed class NcclGroup : ProcessGroup
     public override void Leave()
     {
         _nccl.Leave(_communicator);
+        _hasLeft = true;
         _mpi?.Leave();
     }
 
@@ -84,8 +86,12 @@ internal sealed class NcclGroup : ProcessGroup
         return true;
     }
 
+    // Without it a sum that waits for a dead rank stays on the device, and the end of this process waits for the device.
     protected override void Dispose(bool disposing)
     {
+        if (!_hasLeft)
+            _nccl.Abort(_communicator);
+        _hasLeft = true;
     }
 
     private static Span<byte> Bytes(ref NcclUniqueId id) => MemoryMarshal.AsBytes(MemoryMarshal.CreateSpan(ref id, 1));

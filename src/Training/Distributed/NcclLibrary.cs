@@ -26,6 +26,7 @@ internal sealed unsafe partial class NcclLibrary
     private readonly delegate* unmanaged<nint, int*, int> _commGetAsyncError;
     private readonly delegate* unmanaged<nint, int> _commFinalize;
     private readonly delegate* unmanaged<nint, int> _commDestroy;
+    private readonly delegate* unmanaged<nint, int> _commAbort;
     private readonly delegate* unmanaged<int, byte*> _getErrorString;
 
     private NcclLibrary(nint library)
@@ -36,6 +37,7 @@ internal sealed unsafe partial class NcclLibrary
         _commGetAsyncError = (delegate* unmanaged<nint, int*, int>)NativeLibrary.GetExport(library, "ncclCommGetAsyncError");
         _commFinalize = (delegate* unmanaged<nint, int>)NativeLibrary.GetExport(library, "ncclCommFinalize");
         _commDestroy = (delegate* unmanaged<nint, int>)NativeLibrary.GetExport(library, "ncclCommDestroy");
+        _commAbort = (delegate* unmanaged<nint, int>)NativeLibrary.GetExport(library, "ncclCommAbort");
         _getErrorString = (delegate* unmanaged<int, byte*>)NativeLibrary.GetExport(library, "ncclGetErrorString");
     }
 
@@ -90,6 +92,9 @@ internal sealed unsafe partial class NcclLibrary
         Check("ncclCommFinalize", _commFinalize(communicator));
         Check("ncclCommDestroy", _commDestroy(communicator));
     }
+
+    /// <summary>Ends what is under way on the device without the others, of whom one may have died.</summary>
+    public void Abort(nint communicator) => _ = _commAbort(communicator);
 
     private void Check(string function, int error)
     {
