@@ -32,7 +32,7 @@ public sealed record RunOptions
         new("-j", "--threads", "Threads to run on. [default: the processor's cores, fewer for a small model]",
             (options, value) => options with
             {
-                Threads = Whole(value, 1, EngineOptions.MaxThreads),
+                Threads = Whole<int>(value) is >= 1 and <= EngineOptions.MaxThreads and var threads ? threads : throw new FormatException($"1 to {EngineOptions.MaxThreads}"),
             }),
         new("-a", "--arithmetic", "fast, or strict: the very bits of llama2.c without -Ofast, slow with float32 weights. [default: fast]",
             (options, value) => options with { Strict = value == "strict" || (value == "fast" ? false : throw new FormatException("fast or strict")) }),
@@ -133,11 +133,9 @@ public sealed record RunOptions
     private static float Finite(string text) =>
         float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && float.IsFinite(value) ? value : throw new FormatException("a number");
 
-    private static T Whole<T>(string text) where T : IBinaryInteger<T>, IMinMaxValue<T> => Whole(text, T.MinValue, T.MaxValue);
-
-    private static T Whole<T>(string text, T least, T most) where T : IBinaryInteger<T> =>
-        T.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most ? value
-            : throw new FormatException($"a whole number between {least} and {most}");
+    private static T Whole<T>(string text) where T : IBinaryInteger<T>, IMinMaxValue<T> =>
+        T.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) ? value
+            : throw new FormatException($"a whole number between {T.MinValue} and {T.MaxValue}");
 
     /// <summary>A flag. Its parser throws <see cref="FormatException"/> with what was expected.</summary>
     private sealed record Flag(string Letter, string Name, string Description, Func<RunOptions, string, RunOptions> Set);

@@ -26,7 +26,6 @@ public class UsageTests
     [InlineData("--repeats 2147483648: expected a whole number up to 2147483647.", "bench", "a.bin", "-r", "2147483648")]
     [InlineData("--temperature 1e400: expected a number.", "sample", "--temperature", "1e400")]
     [InlineData("--tolerance nan: expected a number.", "verify", "a.bin", "b.bin", "--tolerance", "nan")]
-    [InlineData("--threads 0: expected a whole number between 1 and 1024.", "run", "a.bin", "-j", "0")]
     [InlineData("rnu: not known here. Did you mean run? See llamafs --help.", "rnu")]
     [InlineData("--vocabsize=5: not known here. Did you mean --vocab_size? See llamafs train --help.", "train", "--vocabsize=5")]
     [InlineData("--temprature: not known here. Did you mean --temperature? See llamafs run --help.", "run", "a.bin", "--temprature", "1")]
