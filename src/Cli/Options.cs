@@ -67,12 +67,13 @@ internal static class Options
     }
 
     // The style matters: without one, "0,5" would be read as 5, the comma taken for a separator of thousands.
-    private static T Parse<TNumber, T>(ArgumentResult result, string name, NumberStyles style, string expected) where TNumber : struct, INumber<TNumber>
+    private static T Parse<TNumber, T>(ArgumentResult result, string name, NumberStyles style, string expected) where TNumber : struct, INumber<TNumber>, IMinMaxValue<TNumber>
     {
         var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (TNumber.TryParse(text, style, CultureInfo.InvariantCulture, out var value))
+        if (TNumber.TryParse(text, style, CultureInfo.InvariantCulture, out var value) && TNumber.IsFinite(value))
             return (T)(object)value;
-        result.AddError($"{name} {text}: expected {expected}.");
+        var isTooLarge = style == NumberStyles.Integer && BigInteger.TryParse(text, style, CultureInfo.InvariantCulture, out _);
+        result.AddError($"{name} {text}: expected {expected}{(isTooLarge ? $" up to {TNumber.MaxValue}" : "")}.");
         return default!;
     }
 }

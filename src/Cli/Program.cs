@@ -2,6 +2,9 @@
 using LlamaFullstack.Cli;
 using LlamaFullstack.Run;
 
+StandardStreams.Guard();
+if (args is ["help", .. var asked])
+    args = [.. asked, "--help"];
 if (args is not ["run", .. var words])
     return Invocation.Run(args);
 return words is [var model, ..] && ModelName.MayBe(model)

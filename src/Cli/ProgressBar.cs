@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli;
 
@@ -37,7 +38,7 @@ internal sealed class ProgressBar(string label) : IDisposable
             if (_line is null)
                 Console.Error.WriteLine($"{label} {percent} {note}{left}".TrimEnd());
             else
-                _line.Draw($"{label} {Bar(share)} {percent} {note}{left}");
+                _line.Draw($"{label}{Bar(share, HelpPage.TerminalColumns - label.Length)} {percent} {note}{left}");
         }
     }
 
@@ -48,9 +49,10 @@ internal sealed class ProgressBar(string label) : IDisposable
             _line?.End();
     }
 
-    private static string Bar(double share)
+    // Where there is no room for it, the number alone tells.
+    private static string Bar(double share, int room)
     {
         var full = (int)(share * Width);
-        return "[" + new string('#', full) + new string('.', Width - full) + "]";
+        return room < Width + 10 ? "" : " [" + new string('#', full) + new string('.', Width - full) + "]";
     }
 }

@@ -14,7 +14,15 @@ internal sealed class RunnableFile : IDisposable
         if (source.Tensors is ModelBinFile or GgufModel)
             return;
         Path = _temporary = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"llamafs-{Guid.NewGuid():N}.bin");
-        ModelBinWriter.Write(Path, source.Tensors, version: 1, cancellation: cancellation);
+        try
+        {
+            using var bar = new ProgressBar($"copying {source.Path}");
+            ModelBinWriter.Write(Path, source.Tensors, version: 1, progress: new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation: cancellation);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"{source.Path}: the engine needs a copy of it in float32, deleted afterwards, which cannot be written: {e.Message.TrimEnd('.')}. TMPDIR names another folder.", e.HResult);
+        }
     }
 
     public string Path { get; }

@@ -1,11 +1,11 @@
+using LlamaFullstack.Run;
+
 namespace LlamaFullstack.Cli;
 
 /// <summary>One line of a terminal that is drawn over itself.</summary>
 /// <param name="terminal">Where it is drawn: stdout or stderr.</param>
 internal sealed class StatusLine(TextWriter terminal)
 {
-    private const int DefaultWidth = 80;
-
     private int _shown;
 
     /// <summary>Whether a stream is a terminal that can go back to the beginning of a line.</summary>
@@ -14,11 +14,10 @@ internal sealed class StatusLine(TextWriter terminal)
     /// <summary>Draws the line anew. What is longer than the terminal is wide is cut: wrapped, it could not be drawn over.</summary>
     public void Draw(string line)
     {
-        var width = Width() - 1; // a terminal wraps once its last column is full
-        if (line.Length > width)
-            line = line[..width];
-        terminal.Write("\r" + line.PadRight(Math.Min(_shown, width)));
-        _shown = line.Length;
+        var width = HelpPage.TerminalColumns - 1; // a terminal wraps once its last column is full
+        var (text, columns) = TextColumns.Fit(line, width);
+        terminal.Write("\r" + text + new string(' ', Math.Max(0, Math.Min(_shown, width) - columns)));
+        _shown = columns;
     }
 
     /// <summary>Ends the line, so that what follows begins on its own.</summary>
@@ -32,7 +31,4 @@ internal sealed class StatusLine(TextWriter terminal)
     /// <summary>A time that is left, for people: "1 h 44 min".</summary>
     public static string Duration(TimeSpan time) =>
         time.TotalHours >= 1 ? $"{(int)time.TotalHours} h {time.Minutes} min" : time.TotalMinutes >= 1 ? $"{time.Minutes} min {time.Seconds} s" : $"{time.Seconds} s";
-
-    // 0 of a terminal that does not know it, as over a serial line.
-    private static int Width() => Console.WindowWidth is > 1 and var width ? width : DefaultWidth;
 }

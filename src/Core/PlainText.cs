@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace LlamaFullstack.Core;
 
@@ -11,8 +12,14 @@ public static class PlainText
     /// <summary>The text in quotes, no longer than a person reads.</summary>
     public static string Quote(string text) => text.Length > MaxLength ? $"'{Escape(text.AsSpan(0, MaxLength))}…'" : $"'{Escape(text)}'";
 
-    /// <summary>What another library says of a file, and may quote from it: its first line without the full stop.</summary>
-    public static string Quote(Exception error) => Escape(error.Message.Split('\n')[0].TrimEnd('.', '\r'));
+    /// <summary>What another library says of a file, and may quote from it: its first line without the full stop. Of JSON, the line counts from 1, as in an editor.</summary>
+    public static string Quote(Exception error)
+    {
+        var reason = error.Message.Split('\n')[0];
+        return error is JsonException { LineNumber: { } line }
+            ? $"{Escape(reason.Split(" Path: ")[0].Split(" LineNumber: ")[0].TrimEnd('.'))}, in line {line + 1}"
+            : Escape(reason.TrimEnd('.', '\r'));
+    }
 
     private static string Escape(ReadOnlySpan<char> text)
     {

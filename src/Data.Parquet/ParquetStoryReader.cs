@@ -4,6 +4,7 @@
 using System.Text;
 using global::Parquet;
 using global::Parquet.Schema;
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Data.Datasets;
 using LlamaFullstack.Data.Stories;
 using ConvertedType = global::Parquet.Meta.ConvertedType;
@@ -41,7 +42,7 @@ public sealed class ParquetStoryReader : StoryReader
     /// <exception cref="InvalidDataException">It is not a .parquet file, or has no such column.</exception>
     public static ParquetStoryReader Open(string path, string? column = null)
     {
-        var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        var file = new FileStream(InputFile.Open(path), FileAccess.Read);
         try
         {
             var parquet = Guarded(path, () => ParquetReader.CreateAsync(file, null, true, CancellationToken.None));

@@ -21,12 +21,12 @@ public sealed record Inspection(string Path, string? Format, long Bytes, IReadOn
     /// <summary>Reads a file or a folder to its end. A damaged one is no exception: it is in <see cref="Problems"/>.</summary>
     /// <param name="path">A model of any format, or a tokenizer.</param>
     /// <param name="progress">Told of each tensor once it was read.</param>
-    /// <param name="cancellation">Stops between two tensors.</param>
+    /// <param name="cancellation">Stops between two tensors, and within a checksum.</param>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static Inspection Of(string path, IProgress<TensorWritten>? progress = null, CancellationToken cancellation = default)
     {
         string[] names = Directory.Exists(path) ? [.. Directory.GetFiles(path).Order(StringComparer.Ordinal)] : [path];
-        InspectedFile[] files = [.. names.Select(InspectedFile.Of)];
+        InspectedFile[] files = [.. names.Select(name => InspectedFile.Of(name, cancellation))];
         var empty = new Inspection(path, null, files.Sum(file => file.Bytes), files, null, false, new Dictionary<string, string>(), [], []);
         try
         {
@@ -43,10 +43,11 @@ public sealed record Inspection(string Path, string? Format, long Bytes, IReadOn
     /// <param name="format">Its format, for people.</param>
     /// <param name="metadata">What it holds, by name.</param>
     /// <param name="problems">What is wrong, one line each.</param>
+    /// <param name="cancellation">Stops within the file.</param>
     /// <exception cref="IOException">The file cannot be read.</exception>
-    public static Inspection OfFile(string path, string format, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<string> problems)
+    public static Inspection OfFile(string path, string format, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<string> problems, CancellationToken cancellation = default)
     {
-        var file = InspectedFile.Of(path);
+        var file = InspectedFile.Of(path, cancellation);
         return new Inspection(path, format, file.Bytes, [file], null, false, metadata, [], problems);
     }
 
@@ -139,12 +140,18 @@ public sealed record Inspection(string Path, string? Format, long Bytes, IReadOn
 /// <param name="Sha256">Its SHA-256 in hexadecimal.</param>
 public sealed record InspectedFile(string Name, long Bytes, string Sha256)
 {
-    internal static InspectedFile Of(string path)
+    internal static InspectedFile Of(string path, CancellationToken cancellation)
     {
-        if (!File.Exists(path))
-            throw new FileNotFoundException($"{path}: no such file.");
-        using var stream = File.OpenRead(path);
-        return new InspectedFile(Path.GetFileName(path), stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
+        using var file = InputFile.Open(path, FileOptions.SequentialScan);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[1 << 17];
+        var length = 0L;
+        for (int count; (count = RandomAccess.Read(file, buffer, length)) > 0; length += count)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            hash.AppendData(buffer, 0, count);
+        }
+        return new InspectedFile(Path.GetFileName(path), length, Convert.ToHexStringLower(hash.GetHashAndReset()));
     }
 }
 

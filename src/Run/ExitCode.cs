@@ -63,24 +63,14 @@ public static class ExitCode
         }
     }
 
-    /// <summary>Writes a line to stderr. Where stderr is closed or full there is nobody left to tell; the exit code still tells it.</summary>
-    public static void Say(string line)
-    {
-        try
-        {
-            Console.Error.WriteLine(line.ReplaceLineEndings(" "));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-        }
-    }
+    /// <summary>Writes a line to stderr.</summary>
+    public static void Say(string line) => Console.Error.WriteLine(line.ReplaceLineEndings(" "));
 
     private static (int Code, string Message) Describe(Exception e) => e switch
     {
         UsageException => (Usage, e.Message),
         ArgumentException when IsThrownHere(e) => (Usage, e.Message.Split(" (Parameter ")[0]),
-        IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{e.Message.TrimEnd('.')}. Free some space, or write to another disk."),
-        UnauthorizedAccessException when StandardStreams.OutputIsClosed => (Failure, "the standard output is closed, and this command writes to it."),
+        IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{(e.Message.Contains(':') ? "" : "the standard output: ")}{e.Message.TrimEnd('.')}. Free some space, or write to another disk."),
         InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, e.Message),
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
         _ => (Failure, $"internal error: {e.GetType().Name}: {e.Message.Split('\n')[0]} Set LLAMAFS_DEBUG=1 to see where, and please report it."),

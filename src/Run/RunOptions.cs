@@ -17,7 +17,7 @@ public sealed record RunOptions
     [
         new("-t", "--temperature", "How freely to choose: 0 always takes the likeliest token, below 0 is 0. [default: 1]",
             (options, value) => options with { Temperature = Math.Max(0, Finite(value)) }),
-        new("-p", "--topp", "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all. [default: 0.9]",
+        new("-p", "--topp", "Choose among the likeliest tokens that exceed this probability together; 0 or 1: among all; outside of these: the default. [default: 0.9]",
             (options, value) => options with { TopP = Finite(value) is >= 0 and <= 1 and var topP ? topP : DefaultTopP }),
         new("-s", "--seed", "The same seed tells the same story; 0: the time. [default: 0]",
             (options, value) => options with { Seed = Whole<ulong>(value) }),
@@ -79,12 +79,18 @@ public sealed record RunOptions
     public static RunOptions Parse(IReadOnlyList<string> words)
     {
         var options = new RunOptions();
+        var flagsHaveEnded = false; // at --, as everywhere
         for (var i = 0; i < words.Count; i++)
         {
             var word = words[i];
-            if (word is "-h" or "-?" or "--help")
+            if (!flagsHaveEnded && word is "-h" or "-?" or "--help")
                 return options with { Help = true };
-            if (!word.StartsWith('-') || word.Length == 1)
+            if (!flagsHaveEnded && word == "--")
+            {
+                flagsHaveEnded = true;
+                continue;
+            }
+            if (flagsHaveEnded || !word.StartsWith('-') || word.Length == 1)
             {
                 options = options.Model == "" ? options with { Model = word }
                     : throw new UsageException($"{word}: not known here; the model is {options.Model}.");
@@ -92,7 +98,7 @@ public sealed record RunOptions
             }
             var equals = word.IndexOf('=');
             var name = equals < 0 ? word : word[..equals];
-            var flag = Find(name) ?? throw new UsageException($"{name}: not known here.");
+            var flag = Find(name) ?? throw new UsageException($"{name}: not known here.{NearMiss.Hint(name, Flags.Select(known => known.Name))}");
             if (equals < 0 && ++i == words.Count)
                 throw new UsageException($"{name}: needs a value after it.");
             var value = equals < 0 ? words[i] : word[(equals + 1)..];

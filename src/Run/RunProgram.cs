@@ -83,7 +83,7 @@ public static class RunProgram
                 output.WriteByte((byte)'\n'); // also after Ctrl-C, so that what follows begins on a line of its own
         }
         if (generator.Statistics.TokensPerSecond > 0)
-            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
+            ExitCode.Say(string.Create(CultureInfo.InvariantCulture, $"achieved tok/s: {generator.Statistics.TokensPerSecond:F3}"));
     }
 
     private static void SayWhatIsCut(RunOptions options, Tokenizer tokenizer, int context)

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace LlamaFullstack.Run;
@@ -8,19 +9,33 @@ public static partial class StandardStreams
 {
     private const int Input = 0;
     private const int Output = 1;
+    private const int Error = 2;
     private const int GetFlags = 1; // F_GETFD
     private const int CloseOnExec = 1; // FD_CLOEXEC
+
+    /// <summary>
+    /// Makes the console's writers safe, before anything is written. What goes to a closed stream would reach whatever file of the runtime's own has taken its number, such as the
+    /// pipe by which it learns of signals: stderr takes it in silence, stdout refuses it. A stderr that is full is no reason to lose what stdout gets.
+    /// </summary>
+    public static void Guard()
+    {
+        Console.SetError(IsClosed(Error) ? TextWriter.Null : new UnheardWriter(Console.Error));
+        if (OutputIsClosed)
+            Console.SetOut(new ClosedWriter());
+    }
 
     /// <summary>Whether this program was started with its input closed (as by the shell's <c>&lt;&amp;-</c>).</summary>
     public static bool InputIsClosed => IsClosed(Input);
 
-    /// <summary>Whether this program was started with its output closed.</summary>
-    public static bool OutputIsClosed => IsClosed(Output);
+    private static bool OutputIsClosed => IsClosed(Output);
 
     /// <summary>Standard output for text that takes long to make: to write to a pipe that nobody reads any more is an <see cref="IOException"/>, where the console's own stream goes on in silence.</summary>
+    /// <exception cref="IOException">It is closed.</exception>
     public static Stream OpenOutput()
     {
-        if (OperatingSystem.IsWindows() || !Console.IsOutputRedirected || OutputIsClosed)
+        if (OutputIsClosed)
+            throw ClosedWriter.Refusal();
+        if (OperatingSystem.IsWindows() || !Console.IsOutputRedirected)
             return Console.OpenStandardOutput();
         var output = new FileStream(new SafeFileHandle(Output, ownsHandle: false), FileAccess.Write, bufferSize: 0);
         // In a file it would count its own position, and whoever writes to the same file afterwards would begin where we did.
@@ -33,4 +48,37 @@ public static partial class StandardStreams
 
     [LibraryImport("libc", EntryPoint = "fcntl")]
     private static partial int FileFlags(int file, int command);
+
+    /// <summary>Stands for a stdout that is closed.</summary>
+    private sealed class ClosedWriter : TextWriter
+    {
+        public override Encoding Encoding => Encoding.UTF8;
+
+        public static IOException Refusal() => new("the standard output is closed, and this command writes to it.");
+
+        public override void Write(char value) => throw Refusal();
+    }
+
+    /// <summary>Passes on to a stderr that may be full.</summary>
+    private sealed class UnheardWriter(TextWriter stderr) : TextWriter
+    {
+        public override Encoding Encoding => stderr.Encoding;
+
+        public override void Write(char value) => Write(value.ToString());
+
+        public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));
+
+        public override void Write(string? value)
+        {
+            try
+            {
+                stderr.Write(value);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+            }
+        }
+
+        public override void WriteLine(string? value) => Write(value + NewLine);
+    }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Training;
 
@@ -119,10 +120,20 @@ public static class TrainingOptions
         return config.FindProblem() is { } problem ? throw new ArgumentException(problem) : config;
     }
 
-    private static string ReadConfig(string path) =>
-        File.Exists(path) ? File.ReadAllText(path)
-        : Directory.Exists(path) ? throw new IOException($"--config {path}: is a folder, expected a JSON file of options.")
-        : throw new FileNotFoundException($"--config {path}: no such file.");
+    private static string ReadConfig(string path)
+    {
+        if (Directory.Exists(path))
+            throw new IOException($"--config {path}: is a folder, expected a JSON file of options.");
+        try
+        {
+            using var reader = new StreamReader(new FileStream(InputFile.Open(path), FileAccess.Read));
+            return reader.ReadToEnd();
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"--config {e.Message}", e);
+        }
+    }
 
     /// <summary>Takes over a preset.</summary>
     /// <exception cref="ArgumentException">There is no such preset.</exception>

@@ -116,6 +116,36 @@ public class ExportTests
     }
 
     [Fact]
+    public void Verify_WhereTheTemporaryCopyCannotBeWritten_NamesTheModelAndTheWayOut()
+    {
+        using var folder = new TempFolder();
+        var checkpoint = Fixtures.Path("train-checkpoint", "ckpt.pt");
+        var nowhere = folder.Write("file", [1]) + "/tmp";
+        Llamafs.Run(["verify", checkpoint, checkpoint, "--tokens", "5"], null, "", ("TMPDIR", nowhere))
+            .AssertFails(1, $"{checkpoint}: the engine needs a copy of it in float32, deleted afterwards, which cannot be written: ");
+    }
+
+    [Fact]
+    public void Verify_LeavesNoTemporaryCopyBehind()
+    {
+        using var folder = new TempFolder();
+        var checkpoint = Fixtures.Path("train-checkpoint", "ckpt.pt");
+        Llamafs.Run(["verify", checkpoint, checkpoint, "--tokens", "5"], null, "", ("TMPDIR", folder.Path)).AssertSucceeds();
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.bin*"));
+    }
+
+    [Fact]
+    public void Verify_TokensOfAModelThatIsNoNumbers_AreNotTheSame()
+    {
+        using var folder = new TempFolder();
+        var bytes = File.ReadAllBytes(Fixtures.Path("stories260K", "stories260K.bin"));
+        for (var i = 7 * sizeof(int); i < bytes.Length; i += sizeof(float))
+            BitConverter.TryWriteBytes(bytes.AsSpan(i), float.NaN);
+        var nan = folder.Write("nan.bin", bytes);
+        Llamafs.Run("verify", nan, nan, "--tokens", "5").AssertFails(1, $"{nan}: token 1 cannot be chosen: the logits are no finite numbers. See what is wrong with the weights: llamafs inspect {nan}");
+    }
+
+    [Fact]
     public void Inspect_OnANarrowTerminal_StaysOnOneLine()
     {
         const int columns = 30;

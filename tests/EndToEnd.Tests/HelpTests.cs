@@ -22,6 +22,12 @@ public class HelpTests
         Assert.All(help.Out.Split('\n'), line => Assert.InRange(line.Length, 0, 100));
     }
 
+    [Theory]
+    [InlineData("Usage: llamafs COMMAND [options]", "help")]
+    [InlineData("Usage: llamafs data pretokenize [options]", "help", "data", "pretokenize")]
+    [InlineData("Usage: llamafs run MODEL [options]", "help", "run")]
+    public void Help_AsACommand_IsHelp(string usage, params string[] args) => Assert.Contains(usage, Llamafs.Run(args).AssertSucceeds().Out.Split('\n'));
+
     [Fact]
     public void Help_OfTraining_ListsOptionsUnderTheirGroups()
     {
@@ -35,6 +41,19 @@ public class HelpTests
     [Fact]
     public void Help_OfANeededOption_SaysSo() =>
         Assert.Matches("(?m)^  --vocab_size +Required\\. ", Llamafs.Run("data", "train_vocab", "--help").AssertSucceeds().Out);
+
+    [Theory]
+    [InlineData("abc", 10, "abc", 3)]
+    [InlineData("abc", 2, "ab", 2)]
+    [InlineData("詩集.txt", 10, "詩集.txt", 8)]
+    [InlineData("詩集.txt", 3, "詩", 2)]            // half of a letter cannot be drawn
+    [InlineData("📚 e\u0301", 10, "📚 e\u0301", 4)]
+    [InlineData("new\nline\u001b[2J", 20, "new\uFFFDline\uFFFD[2J", 12)]
+    [InlineData("abc", 0, "", 0)]
+    public void Columns_OfAnyScript_AreThoseOfATerminal(string line, int columns, string text, int taken) => Assert.Equal((text, taken), TextColumns.Fit(line, columns));
+
+    [Fact]
+    public void Printable_KeepsLinesAndNoOtherControlCharacters() => Assert.Equal("a\nb\uFFFDé\uFFFD[31m\uFFFD", TextColumns.Printable("a\nb\u000eé\u001b[31m\u007f"));
 
     [Fact]
     public void Page_OnANarrowTerminal_IsWrappedAtWords()

@@ -144,6 +144,31 @@ public class RunTests
         Assert.Equal(0, shell.ExitCode);
     }
 
+    // A closed stream's number is taken by a file of the runtime's own: text must not go there.
+    [Theory]
+    [InlineData(0, "2>&-")]
+    [InlineData(0, "2>/dev/full")]
+    [InlineData(1, ">&-")]
+    [InlineData(1, "<&- >&- 2>&-")]
+    public void Run_WithAClosedOrFullStream_FailsWhereTheTextIsLostAlone(int exitCode, string streams)
+    {
+        if (!File.Exists("/dev/full"))
+            Assert.Skip("no /dev/full here, and perhaps no shell that closes streams");
+        using var folder = new TempFolder();
+        using var shell = System.Diagnostics.Process.Start("/bin/sh", ["-c", $"exec \"$0\" \"$@\" >'{folder.File("text")}' {streams}", Llamafs.Program, "run", Model, "-z", Tok512, "-t", "0", "-n", "200"]);
+        Assert.True(shell.WaitForExit(TimeSpan.FromMinutes(2)));
+        Assert.Equal(exitCode, shell.ExitCode);
+        Assert.Equal(exitCode == 0 ? GoldenText : "", File.ReadAllText(folder.File("text")));
+    }
+
+    [Fact]
+    public void Run_AModelWhoseNameBeginsWithADash_IsFoundBehindTwo()
+    {
+        using var folder = new TempFolder();
+        File.Copy(Model, folder.File("-n"));
+        Assert.Equal("Once upon a time,\n", Llamafs.Run(["run", "-z", Tok512, "-t", "0", "-n", "5", "--", "-n"], folder.Path).AssertSucceeds().Out);
+    }
+
     [Fact]
     public void Run_WhenItsReaderLeaves_Stops()
     {

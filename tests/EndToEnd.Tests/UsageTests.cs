@@ -16,7 +16,20 @@ public class UsageTests
     [InlineData("--max_seq_len 0: expected 1 or more.", "export", "--max_seq_len=0")]
     [InlineData("a.safetensors: a .safetensors file is part of a folder for Hugging Face's transformers.", "export", "a.safetensors")]
     [InlineData("no model: name its file, such as out/model.bin. See llamafs run --help.", "run", "")]
-    [InlineData("Required command was not provided.", "[suggest]")]
+    [InlineData("llamafs: needs a command after it: quickstart, data, ", "[suggest]")]
+    [InlineData("data: needs a command after it: ", "data")]
+    [InlineData("inspect: needs FILE after it. FILE: Model file, ", "inspect")]
+    [InlineData("verify: needs B after it. B: Another. See llamafs verify --help.", "verify", "a.bin")]
+    [InlineData("--vocab_size: is needed. Pieces of the vocabulary, such as 4096. See llamafs data train_vocab --help.", "data", "train_vocab")]
+    [InlineData("--repeats: needs a value after it. See llamafs bench --help.", "bench", "a.bin", "-r")]
+    [InlineData("--tolerance: given 2 times. Leave all but one of them out.", "verify", "a.bin", "b.bin", "--tolerance=0", "--tolerance=1")]
+    [InlineData("--repeats 2147483648: expected a whole number up to 2147483647.", "bench", "a.bin", "-r", "2147483648")]
+    [InlineData("--temperature 1e400: expected a number.", "sample", "--temperature", "1e400")]
+    [InlineData("--tolerance nan: expected a number.", "verify", "a.bin", "b.bin", "--tolerance", "nan")]
+    [InlineData("rnu: not known here. Did you mean run? See llamafs --help.", "rnu")]
+    [InlineData("--vocabsize=5: not known here. Did you mean --vocab_size? See llamafs train --help.", "train", "--vocabsize=5")]
+    [InlineData("--temprature: not known here. Did you mean --temperature? See llamafs run --help.", "run", "a.bin", "--temprature", "1")]
+    [InlineData("--frobnicate: not known here. See llamafs train --help.", "train", "--frobnicate")]
     public void AnImpossibleCommandLine_IsAUsageError(string message, params string[] args) => Llamafs.Run(args).AssertFails(2, message);
 
     [Fact]
@@ -34,6 +47,23 @@ public class UsageTests
             ArgumentOutOfRangeException.ThrowIfNegative(-1);
             return 0;
         }));
+    }
+
+    [Fact]
+    public void AFileInPlaceOfACommand_IsToldHowToRun()
+    {
+        using var folder = new TempFolder();
+        folder.Write("model.bin", [1]);
+        Llamafs.Run(["model.bin"], folder.Path).AssertFails(2, "model.bin: is a file, not a command. To run a model: llamafs run model.bin.");
+    }
+
+    [Fact]
+    public void Sample_APromptFromAFileThatIsNot_SaysSoByItsName()
+    {
+        using var folder = new TempFolder();
+        string[] args = ["sample", "--checkpoint", Fixtures.Path("stories260K", "stories260K.bin"), "-z", Fixtures.Path("stories260K", "tok512.bin"), "--start"];
+        Llamafs.Run([.. args, "FILE:nope.txt"], folder.Path).AssertFails(1, "nope.txt: no such file.");
+        Llamafs.Run([.. args, "FILE:"], folder.Path).AssertFails(1, "the name of a file is empty: name one.");
     }
 
     [Fact]
@@ -65,6 +95,16 @@ public class UsageTests
     {
         using var folder = new TempFolder();
         Llamafs.Run("export", folder.Path, "--checkpoint", Fixtures.Path("stories260K", "stories260K.bin")).AssertFails(1, $"{folder.Path}: is a folder, expected the name of a file to write.");
+    }
+
+    [Fact]
+    public void Export_AFolderInPlaceOfAFile_SaysSoByItsName()
+    {
+        using var folder = new TempFolder();
+        var file = folder.Write("hf", [1]);
+        Llamafs.Run("export", file, "--version", "-1", "--checkpoint", Fixtures.Path("stories260K", "stories260K.bin"))
+            .AssertFails(1, $"{file}: is a file, but version -1 is a folder of several. Remove it, or name another folder.");
+        Assert.Equal([1], File.ReadAllBytes(file));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ internal static class EvalCommand
 {
     public static Command Create()
     {
-        var model = new Argument<string>("model") { Description = "Model of any format, which the engine evaluates, or a checkpoint of llamafs train, which torch does." };
+        var model = new Argument<string>("model") { Description = "Model of any format, which the engine evaluates (a checkpoint of others by a temporary copy in float32), or a checkpoint of llamafs train, which torch does." };
         var tokenizer = Options.CreateWithoutDefault<string?>("--tokenizer", "tokenizer.bin, sentencepiece .model, tokenizer.json or GGUF file. [default: the one that lies with the model, else tokenizer.bin here]", "-z");
         var dataset = DataCommand.Dataset();
         var dataDir = DataCommand.DataDir();

@@ -46,7 +46,7 @@ internal static class InspectCommand
         };
         if (shard.VocabSize is { } vocabSize)
             metadata.Add("vocab_size", $"{vocabSize}");
-        return Inspection.OfFile(path, "shard of tokens", metadata, shard.Problems);
+        return Inspection.OfFile(path, "shard of tokens", metadata, shard.Problems, cancellation);
     }
 
     private static void Print(Inspection found)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Export;
 using LlamaFullstack.Run;
@@ -54,7 +55,7 @@ internal static class SampleCommand
             throw new InvalidDataException($"{settings.Checkpoint}: has {foreign}, which is not of Llama 2's and not known to torch here. A model file or a GGUF file of it runs with llamafs run.");
         var tokenizer = new Tokenizer(ModelTokenizer.Of(settings.Tokenizer, source).Vocabulary);
         using var model = Transformer.Load(source.Tensors, ModelPlacement.Choose(settings.Device, settings.Dtype));
-        var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? File.ReadAllText(settings.Start[FilePrefix.Length..]) : settings.Start;
+        var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? ReadText(settings.Start[FilePrefix.Length..]) : settings.Start;
         var prompt = tokenizer.Encode(text, bos: true);
         var sampler = new TextSampler(model, settings.Temperature, settings.TopK, settings.Seed);
         using var output = StandardStreams.OpenOutput();
@@ -65,6 +66,12 @@ internal static class SampleCommand
             Write(output, tokenizer, prompt, sampler.Generate(prompt, settings.MaxNewTokens), cancellation);
         }
         return 0;
+    }
+
+    private static string ReadText(string path)
+    {
+        using var reader = new StreamReader(new FileStream(InputFile.Open(path), FileAccess.Read));
+        return reader.ReadToEnd();
     }
 
     /// <summary>Writes the prompt and then each token as it comes.</summary>

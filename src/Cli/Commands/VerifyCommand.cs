@@ -61,7 +61,7 @@ internal static class VerifyCommand
         else
             Write($"{(found.Worst.Difference <= tolerance ? "the same within the tolerance" : "different weights")}: largest difference {found.Worst.Difference:G6}, in {found.Worst.Name}");
         if (found.Tokens is { } text)
-            Write($"the same {text.Shared} tokens{(text.AreSame ? "" : $", then {Name(text.A)} and {Name(text.B)}")}");
+            Write($"the same {text.Shared} token{(text.Shared == 1 ? "" : "s")}{(text.AreSame ? "" : $", then {Name(text.A)} and {Name(text.B)}")}");
     }
 
     // From the mark of the beginning; a mark that ends a text ends this, too.
@@ -80,6 +80,8 @@ internal static class VerifyCommand
             for (var id = 1; id < logits.Length; id++)
                 if (logits[id] > logits[next])
                     next = id;
+            if (!float.IsFinite(logits[next]))
+                throw new InvalidDataException($"{source.Path}: token {pos + 1:N0} cannot be chosen: the logits are no finite numbers. See what is wrong with the weights: llamafs inspect {source.Path}");
             ids.Add(next);
             if (next is Vocabulary.Bos or Vocabulary.Eos)
                 break;

@@ -1,27 +1,45 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace LlamaFullstack.Core.Formats;
 
 /// <summary>Opens and reads files that a user names: what is wrong with one is said in a line that begins with its name.</summary>
-internal static class InputFile
+public static partial class InputFile
 {
     private const int MostBytes = 1 << 30; // of a tokenizer: none is near
 
-    /// <summary>Opens a file for reading at any offset. Others may replace or delete it meanwhile.</summary>
-    /// <exception cref="IOException">The file is missing, is a folder, or cannot be read.</exception>
+    /// <summary>Opens a file that has something in it for reading at any offset. Others may replace or delete it meanwhile.</summary>
+    /// <exception cref="IOException">The file is missing, is a folder, a pipe or a device, or cannot be read.</exception>
     /// <exception cref="InvalidDataException">The file is empty.</exception>
     public static SafeFileHandle Open(string path, out long length)
     {
-        if (Directory.Exists(path))
-            throw new IOException($"{path}: is a folder, expected a file.");
-        if (!File.Exists(path))
-            throw new FileNotFoundException($"{path}: no such file.");
-        var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        var file = Open(path);
         length = RandomAccess.GetLength(file);
         if (length > 0)
             return file;
         file.Dispose();
         throw new InvalidDataException($"{path}: the file is empty.");
+    }
+
+    /// <summary>Opens a file for reading; it may be empty. Others may replace or delete it meanwhile.</summary>
+    /// <exception cref="IOException">The file is missing, is a folder, a pipe or a device, or cannot be read.</exception>
+    public static SafeFileHandle Open(string path, FileOptions options = FileOptions.None)
+    {
+        CheckPlain(path);
+        return Named(path, () => File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, options));
+    }
+
+    /// <summary>Refuses what is no plain file before anything opens it: to open a pipe waits for whoever writes into it, and a device may have no end.</summary>
+    /// <exception cref="IOException">There is no such file, it cannot be looked at, or it is a folder, a pipe or a device.</exception>
+    public static void CheckPlain(string path)
+    {
+        if (path.Length == 0)
+            throw new FileNotFoundException("the name of a file is empty: name one.");
+        if (Directory.Exists(path))
+            throw new IOException($"{path}: is a folder, expected a file.");
+        var file = new FileInfo(path);
+        if ((Named(path, () => file.Length) == 0 || file.LinkTarget is not null) && !IsPlain(path)) // a link's length is its own
+            throw new IOException($"{path}: is a pipe or a device, expected a file. Save what comes out of it, and name that.");
     }
 
     /// <summary>Reads bytes from an offset on, as many as there is room for.</summary>
@@ -50,4 +68,39 @@ internal static class InputFile
         Read(file, path, 0, bytes);
         return bytes;
     }
+
+    /// <summary>The system's reasons, with the name that was given: its own messages have the full one, at their end or nowhere.</summary>
+    private static T Named<T>(string path, Func<T> ask)
+    {
+        try
+        {
+            return ask();
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new FileNotFoundException(new FileInfo(path).LinkTarget is { } target ? $"{path}: is a link to {target}, which does not exist." : $"{path}: no such file.", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException($"{path}: the system does not let you read it (permission denied).", e);
+        }
+        catch (IOException e)
+        {
+            var end = e.Message.IndexOf(" : '", StringComparison.Ordinal);
+            throw new IOException($"{path}: {(end < 0 ? e.Message.TrimEnd('.') : e.Message[..end])}.", e);
+        }
+    }
+
+    // Pipes, sockets and devices have no length, as an empty file has none; the system alone tells them apart, and .NET does not ask it.
+    private static bool IsPlain(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+            return true;
+        const int CurrentFolder = -100, Type = 1, ModeAt = 28, TypeBits = 0xF000, PlainFile = 0x8000; // AT_FDCWD, STATX_TYPE, stx_mode, S_IFMT, S_IFREG
+        Span<byte> status = stackalloc byte[256];
+        return StatusOf(CurrentFolder, path, 0, Type, status) != 0 || (MemoryMarshal.Read<ushort>(status[ModeAt..]) & TypeBits) == PlainFile;
+    }
+
+    [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int StatusOf(int folder, string path, int flags, uint asked, Span<byte> status);
 }

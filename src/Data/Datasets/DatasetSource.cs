@@ -1,6 +1,7 @@
 // What is remembered of a dataset made of a person's own files, data/NAME/dataset.json, so that later commands need only its name.
 
 using System.Text.Json;
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Data.Datasets;
@@ -31,7 +32,7 @@ public sealed record DatasetSource(string? Path = null, string? Separator = null
         }
         catch (JsonException error)
         {
-            throw new InvalidDataException($"{path}: not a note of a dataset: {error.Message.ReplaceLineEndings(" ")} Delete it.");
+            throw new InvalidDataException($"{path}: not a note of a dataset: {PlainText.Quote(error)}. Delete it.");
         }
     }
 

@@ -1,5 +1,6 @@
 // A dataset of files of any known format: TinyStories, the samples, and whatever a person names by its path.
 
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Data.Stories;
 
 namespace LlamaFullstack.Data.Datasets;
@@ -17,7 +18,7 @@ public sealed class FileDataset : Dataset
     private FileDataset(DataFolder folder, DatasetSource source, IReadOnlyList<StoryFormat> formats)
     {
         (Name, _folder, _source, _formats) = (folder.Dataset, folder, source, formats);
-        Files = FilesOf(source.Path ?? folder.Stories);
+        Files = WithoutSecondNames(FilesOf(source.Path ?? folder.Stories));
         if (Files.Count == 0)
             throw new FileNotFoundException(
                 $"{source.Path ?? folder.Stories}: no stories ({string.Join(", ", formats.Select(format => "*" + format.Extension))}). {folder.StoriesAdvice}");
@@ -70,6 +71,18 @@ public sealed class FileDataset : Dataset
         var files = File.Exists(path) ? [path] : Matching(path);
         return files.FirstOrDefault(file => !IsKnown(file)) is not { } unknown ? files
             : throw new InvalidDataException($"{unknown}: expected a name that ends in {string.Join(", ", _formats.Select(format => format.Extension))}. Plain text is .txt.");
+    }
+
+    /// <summary>A link to a file that is of the dataset anyway says nothing new: each file is read once, under its own name, else under its first. A pipe or a device is refused before any file is read.</summary>
+    private static IReadOnlyList<string> WithoutSecondNames(IReadOnlyList<string> files)
+    {
+        foreach (var file in files)
+            InputFile.CheckPlain(file);
+        var isLink = files.ToLookup(file => new FileInfo(file).LinkTarget is not null);
+        if (!isLink[true].Any())
+            return files;
+        var read = new HashSet<string>();
+        return [.. isLink[false].Concat(isLink[true]).Where(file => read.Add(RealPath(Path.GetFullPath(file)))).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>The files of a pattern such as poems/*.txt, or poems/**/*.txt for those of all folders below too.</summary>

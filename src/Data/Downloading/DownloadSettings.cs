@@ -6,6 +6,9 @@ public sealed record DownloadSettings
     /// <summary>How long a server may send nothing before the connection counts as lost.</summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long to wait for an answer before saying so.</summary>
+    public TimeSpan NoticeableWait { get; init; } = TimeSpan.FromSeconds(2);
+
     /// <summary>How many tries in a row may bring not one new byte.</summary>
     public int MaxFailures { get; init; } = 6;
 

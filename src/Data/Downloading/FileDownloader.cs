@@ -80,7 +80,7 @@ public sealed class FileDownloader : IDisposable
             try
             {
                 using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-                var (answer, linked) = await ReceiveAsync(() => SendAsync(HttpMethod.Head, url, null, silence.Token), silence, cancellation).ConfigureAwait(false);
+                var (answer, linked) = await ReceiveAsync(() => SendAsync(HttpMethod.Head, url, null, silence.Token), silence, Waiting(url, 0, progress), cancellation).ConfigureAwait(false);
                 using (answer)
                 {
                     if (linked.Tag is not null)
@@ -107,7 +107,7 @@ public sealed class FileDownloader : IDisposable
     private async Task TryOnceAsync(Uri url, PartialFile part, IProgress<DownloadProgress>? progress, CancellationToken cancellation)
     {
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var (answer, linked) = await ReceiveAsync(() => SendAsync(HttpMethod.Get, url, part, silence.Token), silence, cancellation).ConfigureAwait(false);
+        var (answer, linked) = await ReceiveAsync(() => SendAsync(HttpMethod.Get, url, part, silence.Token), silence, Waiting(url, part.Length, progress), cancellation).ConfigureAwait(false);
         using (answer)
         {
             if (!Accept(url, answer, linked, part))
@@ -117,7 +117,7 @@ public sealed class FileDownloader : IDisposable
             var buffer = new byte[BufferSize];
             while (true)
             {
-                var count = await ReceiveAsync(() => body.ReadAsync(buffer, silence.Token).AsTask(), silence, cancellation).ConfigureAwait(false);
+                var count = await ReceiveAsync(() => body.ReadAsync(buffer, silence.Token).AsTask(), silence, null, cancellation).ConfigureAwait(false);
                 if (count == 0)
                     break;
                 await part.AppendAsync(buffer.AsMemory(0, count), cancellation).ConfigureAwait(false);
@@ -208,12 +208,19 @@ public sealed class FileDownloader : IDisposable
     }
 
     /// <summary>Waits for the network, but not longer than it may be silent. What is lost on the way is worth another try.</summary>
-    private async Task<T> ReceiveAsync<T>(Func<Task<T>> receive, CancellationTokenSource silence, CancellationToken cancellation)
+    /// <param name="receive">Waits.</param>
+    /// <param name="silence">Its end, which is set.</param>
+    /// <param name="waiting">What to do once it takes long; null for nothing.</param>
+    /// <param name="cancellation">The user's.</param>
+    private async Task<T> ReceiveAsync<T>(Func<Task<T>> receive, CancellationTokenSource silence, Action? waiting, CancellationToken cancellation)
     {
         try
         {
             silence.CancelAfter(_settings.StallTimeout);
-            return await receive().ConfigureAwait(false);
+            var answer = receive();
+            if (waiting is not null && await Task.WhenAny(answer, Task.Delay(_settings.NoticeableWait, cancellation)).ConfigureAwait(false) != answer && !cancellation.IsCancellationRequested)
+                waiting();
+            return await answer.ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -229,6 +236,9 @@ public sealed class FileDownloader : IDisposable
             });
         }
     }
+
+    private Action Waiting(Uri url, long done, IProgress<DownloadProgress>? progress) => () =>
+        progress?.Report(new DownloadProgress("download", done, 0) { Note = $"waiting for an answer of {url.Host}, at most {_settings.StallTimeout.TotalSeconds:0.#} s" });
 
     private void CheckSpace(PartialFile part)
     {

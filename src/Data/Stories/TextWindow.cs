@@ -2,6 +2,7 @@
 // of any size is read in little memory.
 
 using System.Text;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Data.Stories;
 
@@ -31,7 +32,7 @@ internal sealed class TextWindow : IDisposable
     /// <summary>Opens a file; one whose name ends with .gz is unpacked.</summary>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static TextWindow Open(string path) => new(
-        new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan),
+        new FileStream(InputFile.Open(path, FileOptions.SequentialScan), FileAccess.Read, bufferSize: 0),
         path, path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>What messages call the file.</summary>

@@ -136,7 +136,7 @@ public sealed record TokenManifest(
         var buffer = new byte[1 << 17];
         foreach (var path in paths)
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
+            using var file = new FileStream(InputFile.Open(path, FileOptions.SequentialScan), FileAccess.Read, bufferSize: 0);
             for (int count; (count = file.Read(buffer)) > 0;)
                 hash.AppendData(buffer, 0, count);
         }

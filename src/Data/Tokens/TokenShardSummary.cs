@@ -1,5 +1,6 @@
 // What a shard holds, for people: read from end to end, without its tokenizer.
 
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Data.Tokens;
@@ -22,8 +23,8 @@ public sealed record TokenShardSummary(int TokenSize, long Tokens, long Stories,
         if (Path.GetExtension(path) is not (TokenShard.Extension16 or TokenShard.Extension32) || !File.Exists(path) || new FileInfo(path).Length < tokenSize)
             return false;
         Span<byte> first = stackalloc byte[tokenSize];
-        using var file = File.OpenRead(path);
-        file.ReadExactly(first);
+        using var file = InputFile.Open(path, out _);
+        InputFile.Read(file, path, 0, first);
         return first[0] == Vocabulary.Bos && first[1..].IndexOfAnyExcept((byte)0) < 0;
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 
@@ -24,9 +25,11 @@ internal sealed class ForeignJson
     /// <exception cref="InvalidDataException">The file is too long, or not JSON, or names a field twice.</exception>
     public static ForeignJson Read(string path, long maxLength = DefaultMaxLength)
     {
-        if (new FileInfo(path) is { Exists: true } file && file.Length > maxLength)
-            throw new InvalidDataException($"{path}: {file.Length:N0} bytes long, expected at most {maxLength:N0}.");
-        var bytes = File.ReadAllBytes(path);
+        using var file = InputFile.Open(path, out var length);
+        if (length > maxLength)
+            throw new InvalidDataException($"{path}: {length:N0} bytes long, expected at most {maxLength:N0}.");
+        var bytes = new byte[length];
+        InputFile.Read(file, path, 0, bytes);
         var utf8 = bytes.AsMemory(bytes.AsSpan().StartsWith(ByteOrderMark) ? ByteOrderMark.Length : 0);
         try
         {

@@ -27,7 +27,7 @@ internal static class TokenizerJson
     public static Vocabulary Read(string path)
     {
         var json = ForeignJson.Read(path, MaxLength);
-        var model = json.Object("model") ?? throw json.Bad("has no model");
+        var model = json.Object("model") ?? throw json.Bad("not a tokenizer: it has no \"model\"");
         var addsSpace = ReadSpaces(json);
         Refuse(json, model);
         var texts = ReadTexts(json, model);

@@ -35,6 +35,8 @@ public static class HuggingFaceWriter
     {
         var tensors = TensorNames.All(source.Config, source.SharedClassifier).ToList();
         var shards = Split(tensors, shardLength / type.Size());
+        if (File.Exists(folder))
+            throw new IOException($"{folder}: is a file, but version -1 is a folder of several. Remove it, or name another folder.");
         Directory.CreateDirectory(folder);
         var theirs = new InTheirOrder(source);
         var written = 0;

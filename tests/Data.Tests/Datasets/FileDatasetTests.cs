@@ -75,7 +75,7 @@ public sealed class FileDatasetTests : IDisposable
     }
 
     [Fact]
-    public void Open_LinksToFolders_AreFollowedButNoFolderIsReadTwice()
+    public void Open_Links_AreFollowedButNothingIsReadTwice()
     {
         if (OperatingSystem.IsWindows())
             Assert.Skip("makes symbolic links, which Windows allows few");
@@ -91,10 +91,25 @@ public sealed class FileDatasetTests : IDisposable
         Link("elsewhere/back", _temp.File("texts"));
         Link("elsewhere/sub/by-another", "../../same/deep");
         Link("same", "texts");
-        File.CreateSymbolicLink(_temp.File("texts/d.txt"), _temp.File("elsewhere/b.txt"));
-        string[] files = ["d.txt", "deep/a.txt", "first/c.txt", "out/b.txt"];
+        _temp.Write("apart/e.txt", [(byte)'a']);
+        File.CreateSymbolicLink(_temp.File("texts/d.txt"), _temp.File("elsewhere/b.txt"));  // read as out/b.txt
+        File.CreateSymbolicLink(_temp.File("texts/e1.txt"), _temp.File("apart/e.txt"));
+        File.CreateSymbolicLink(_temp.File("texts/e2.txt"), "e1.txt");
+        string[] files = ["deep/a.txt", "e1.txt", "first/c.txt", "out/b.txt"];
         Assert.Equal(files.Select(file => _temp.File("texts/" + file)), FileDataset.Open(Folder(_temp.File("texts"))).Files);
         Assert.Equal(files.Select(file => _temp.File("same/" + file)), FileDataset.Open(Folder(_temp.File("same/**/*.txt"))).Files);
+    }
+
+    [Fact]
+    public void Open_APipeAmongTheFiles_IsRefusedAndNotWaitedFor()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Skip("makes a named pipe, and .NET tells one from a file on no system");
+        _temp.Write("texts/a.txt", [(byte)'a']);
+        _temp.Write("texts/empty.txt", []);
+        SystemProgram.Run("mkfifo", _temp.File("texts/pipe.txt"));
+        var error = Assert.Throws<IOException>(() => FileDataset.Open(Folder(_temp.File("texts"))));
+        Assert.StartsWith($"{_temp.File("texts/pipe.txt")}: is a pipe or a device, expected a file.", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

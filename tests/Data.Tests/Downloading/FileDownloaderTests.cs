@@ -146,6 +146,26 @@ public sealed class FileDownloaderTests : IDisposable
     }
 
     [Fact]
+    public async Task Download_ServerThatAnswersLate_SaysThatItWaits()
+    {
+        var told = new TaskCompletionSource();
+        using var server = new BadServer(async (request, stream, _) =>
+        {
+            await told.Task; // forever, if nothing were said
+            await SendFile(request, stream, new(Bytes));
+        });
+        var notes = new List<string?>();
+        using (var downloader = new FileDownloader(Settings with { NoticeableWait = TimeSpan.FromMilliseconds(1) }))
+            await downloader.DownloadAsync(server.Address(), Target, new Immediate<DownloadProgress>(report =>
+            {
+                notes.Add(report.Note);
+                told.TrySetResult();
+            }), cancellation: TestContext.Current.CancellationToken);
+        Assert.Equal("waiting for an answer of 127.0.0.1, at most 30 s", notes[0]);
+        Assert.Equal(Bytes, File.ReadAllBytes(Target));
+    }
+
+    [Fact]
     public async Task Download_BusyServer_WaitsAsLongAsItAsks()
     {
         var count = 0;

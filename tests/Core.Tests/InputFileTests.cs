@@ -1,0 +1,60 @@
+using LlamaFullstack.Core.Formats;
+
+namespace LlamaFullstack.Core.Tests;
+
+/// <summary>What a user may name where a file is expected, and what is said of it.</summary>
+public sealed class InputFileTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Open_APipeOrADevice_IsRefusedAndNotWaitedFor()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Skip("makes a named pipe, and .NET tells one from a file on no system");
+        var pipe = _folder.File("pipe.bin");
+        SystemProgram.Run("mkfifo", pipe);
+        File.CreateSymbolicLink(_folder.File("link.bin"), pipe);
+        foreach (var path in new[] { pipe, _folder.File("link.bin"), "/dev/zero", "/dev/null" })
+            Assert.Equal($"{path}: is a pipe or a device, expected a file. Save what comes out of it, and name that.", Assert.Throws<IOException>(() => InputFile.Open(path)).Message);
+    }
+
+    [Fact]
+    public void Open_AnEmptyFile_IsAFile()
+    {
+        var path = _folder.Write("empty.txt", []);
+        using (var file = InputFile.Open(path))
+            Assert.Equal(0, RandomAccess.GetLength(file));
+        Assert.Throws<InvalidDataException>(() => InputFile.Open(path, out _));
+    }
+
+    [Fact]
+    public void Open_ALinkToNowhere_SaysWhereItLeads()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("makes symbolic links, which Windows allows few");
+        var (dangling, loop) = (_folder.File("dangling.bin"), _folder.File("loop.bin"));
+        File.CreateSymbolicLink(dangling, "gone.bin");
+        File.CreateSymbolicLink(loop, "loop.bin");
+        Assert.Equal($"{dangling}: is a link to gone.bin, which does not exist.", Assert.Throws<FileNotFoundException>(() => InputFile.Open(dangling)).Message);
+        var error = Assert.ThrowsAny<IOException>(() => InputFile.Open(loop)).Message;
+        Assert.StartsWith($"{loop}: ", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("'", error);
+    }
+
+    [Fact]
+    [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
+    public void Open_AFileThatMayNotBeRead_SaysSoByItsName()
+    {
+        if (OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess)
+            Assert.Skip("takes away a permission, which binds neither root nor Windows");
+        var path = _folder.Write("secret.bin", [1]);
+        File.SetUnixFileMode(path, UnixFileMode.None);
+        Assert.Equal($"{path}: the system does not let you read it (permission denied).", Assert.Throws<IOException>(() => InputFile.Open(path)).Message);
+    }
+
+    [Fact]
+    public void Open_NoName_AsksForOne() => Assert.Equal("the name of a file is empty: name one.", Assert.Throws<FileNotFoundException>(() => InputFile.Open("")).Message);
+}
