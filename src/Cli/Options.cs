@@ -72,7 +72,7 @@ internal static class Options
         var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
         if (TNumber.TryParse(text, style, CultureInfo.InvariantCulture, out var value) && TNumber.IsFinite(value))
             return (T)(object)value;
-        var isTooLarge = style == NumberStyles.Integer && BigInteger.TryParse(text, style, CultureInfo.InvariantCulture, out _);
+        var isTooLarge = style == NumberStyles.Integer && BigInteger.TryParse(text, style, CultureInfo.InvariantCulture, out var number) && number.Sign > 0;
         result.AddError($"{name} {text}: expected {expected}{(isTooLarge ? $" up to {TNumber.MaxValue}" : "")}.");
         return default!;
     }

@@ -38,7 +38,7 @@ internal sealed class ProgressBar(string label) : IDisposable
             if (_line is null)
                 Console.Error.WriteLine($"{label} {percent} {note}{left}".TrimEnd());
             else
-                _line.Draw($"{label}{Bar(share, HelpPage.TerminalColumns - label.Length)} {percent} {note}{left}");
+                _line.Draw($"{label}{Bar(share, HelpPage.TerminalColumns - TextColumns.Of(label))} {percent} {note}{left}");
         }
     }
 

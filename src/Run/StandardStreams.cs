@@ -19,7 +19,7 @@ public static partial class StandardStreams
     /// </summary>
     public static void Guard()
     {
-        Console.SetError(IsClosed(Error) ? TextWriter.Null : new UnheardWriter(Console.Error));
+        Console.SetError(IsClosed(Error) ? TextWriter.Null : new UnheardWriter());
         if (OutputIsClosed)
             Console.SetOut(new ClosedWriter());
     }
@@ -60,9 +60,11 @@ public static partial class StandardStreams
     }
 
     /// <summary>Passes on to a stderr that may be full.</summary>
-    private sealed class UnheardWriter(TextWriter stderr) : TextWriter
+    private sealed class UnheardWriter : TextWriter
     {
-        public override Encoding Encoding => stderr.Encoding;
+        private TextWriter? _stderr; // made when there is something to write: a run that goes well has nothing to say before its text
+
+        public override Encoding Encoding => Encoding.UTF8;
 
         public override void Write(char value) => Write(value.ToString());
 
@@ -72,7 +74,8 @@ public static partial class StandardStreams
         {
             try
             {
-                stderr.Write(value);
+                _stderr ??= new StreamWriter(Console.OpenStandardError(), bufferSize: 256) { AutoFlush = true };
+                _stderr.Write(value);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

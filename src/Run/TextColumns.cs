@@ -34,6 +34,9 @@ public static class TextColumns
         return (text.ToString(), taken);
     }
 
+    /// <summary>The columns of a line.</summary>
+    public static int Of(string line) => line.EnumerateRunes().Sum(Of);
+
     private static int Of(Rune rune) =>
         Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format ? 0
         : Wide.Any(block => rune.Value >= block.First && rune.Value <= block.Last) ? 2 : 1;

@@ -39,9 +39,7 @@ public sealed class InputFileTests : IDisposable
         File.CreateSymbolicLink(dangling, "gone.bin");
         File.CreateSymbolicLink(loop, "loop.bin");
         Assert.Equal($"{dangling}: is a link to gone.bin, which does not exist.", Assert.Throws<FileNotFoundException>(() => InputFile.Open(dangling)).Message);
-        var error = Assert.ThrowsAny<IOException>(() => InputFile.Open(loop)).Message;
-        Assert.StartsWith($"{loop}: ", error, StringComparison.Ordinal);
-        Assert.DoesNotContain("'", error);
+        Assert.Equal($"{loop}: is a link that leads back to itself.", Assert.ThrowsAny<IOException>(() => InputFile.Open(loop)).Message);
     }
 
     [Fact]

@@ -86,6 +86,27 @@ public class DistributedTests
     }
 
     [Fact]
+    public async Task Train_StoppedUnderMpirun_SavesAndIsNoFailure()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        var start = new ProcessStartInfo("mpirun.openmpi",
+            ["--allow-run-as-root", "--oversubscribe", "-n", "2", Llamafs.Program, .. Model, "--gradient_accumulation_steps=2", "--log_interval=1", "--eval_interval=100000", "--max_iters=100000"])
+        { WorkingDirectory = folder.Path, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["OMP_NUM_THREADS"] = "1";
+        using var job = Process.Start(start)!;
+        var error = job.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        while (job.StandardOutput.ReadLine() is { } line && !line.StartsWith("20 |", StringComparison.Ordinal)) { }
+        var rest = job.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        using (var stop = Process.Start("kill", ["-USR1", $"{job.Id}"])) // which mpirun hands on
+            stop.WaitForExit();
+
+        Assert.True(job.WaitForExit(TimeSpan.FromSeconds(30)), "the run did not end within 30 seconds");
+        Assert.True(job.ExitCode == 0, $"exit code {job.ExitCode}; stderr: {await error}");
+        Assert.Contains("saving checkpoint", await rest, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Train_OneProcess_NeedsNoLauncher()
     {
         using var folder = Prepared();

@@ -10,7 +10,7 @@ public sealed class TokenizerJsonTests : IDisposable
 {
     private static readonly Dictionary<string, (string Message, Action<JsonObject> Spoil)> Cases = new()
     {
-        ["no model"] = ("has no model", json => json.Remove("model")),
+        ["no model"] = ("it has no \"model\"", json => json.Remove("model")),
         ["model of another type"] = ("its model is of the type 'Unigram'", json => json["model"]!["type"] = "Unigram"),
         ["model is a number"] = ("model '7' is not an object", json => json["model"] = 7),
         ["no byte_fallback"] = ("byte_fallback is not true", json => json["model"]!["byte_fallback"] = false),

@@ -56,11 +56,8 @@ internal static class TrainCommand
         {
             trainer.Run(cancellation);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (ranks.Size > 1)
         {
-            ranks.Leave();
-            if (ranks.Size == 1)
-                throw;
             ExitCode.Say("stopped."); // with another exit code than 0 mpirun would take the job for failed, and kill who is still writing
         }
         ranks.Leave();

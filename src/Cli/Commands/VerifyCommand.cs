@@ -76,12 +76,13 @@ internal static class VerifyCommand
         {
             cancellation.ThrowIfCancellationRequested();
             var logits = transformer.Forward(next, pos);
+            foreach (var logit in logits)
+                if (!float.IsFinite(logit))
+                    throw new InvalidDataException($"{source.Path}: token {pos + 1:N0} cannot be chosen: not all logits are finite numbers. See what is wrong with the weights: llamafs inspect {source.Path}");
             next = 0;
             for (var id = 1; id < logits.Length; id++)
                 if (logits[id] > logits[next])
                     next = id;
-            if (!float.IsFinite(logits[next]))
-                throw new InvalidDataException($"{source.Path}: token {pos + 1:N0} cannot be chosen: the logits are no finite numbers. See what is wrong with the weights: llamafs inspect {source.Path}");
             ids.Add(next);
             if (next is Vocabulary.Bos or Vocabulary.Eos)
                 break;

@@ -38,8 +38,12 @@ public static partial class InputFile
         if (Directory.Exists(path))
             throw new IOException($"{path}: is a folder, expected a file.");
         var file = new FileInfo(path);
-        if ((Named(path, () => file.Length) == 0 || file.LinkTarget is not null) && !IsPlain(path)) // a link's length is its own
+        var length = Named(path, () => file.Length); // of a link its own
+        var isLink = file.Attributes.HasFlag(FileAttributes.ReparsePoint);
+        if ((isLink || length == 0) && !IsPlain(path))
             throw new IOException($"{path}: is a pipe or a device, expected a file. Save what comes out of it, and name that.");
+        if (isLink)
+            CheckTarget(path, file);
     }
 
     /// <summary>Reads bytes from an offset on, as many as there is room for.</summary>
@@ -69,6 +73,19 @@ public static partial class InputFile
         return bytes;
     }
 
+    private static void CheckTarget(string path, FileInfo link)
+    {
+        try
+        {
+            if (link.ResolveLinkTarget(returnFinalTarget: true) is not { Exists: true })
+                throw new FileNotFoundException($"{path}: is a link to {link.LinkTarget}, which does not exist.");
+        }
+        catch (IOException e) when (e is not FileNotFoundException)
+        {
+            throw new IOException($"{path}: is a link that leads back to itself.", e);
+        }
+    }
+
     /// <summary>The system's reasons, with the name that was given: its own messages have the full one, at their end or nowhere.</summary>
     private static T Named<T>(string path, Func<T> ask)
     {
@@ -78,7 +95,7 @@ public static partial class InputFile
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new FileNotFoundException(new FileInfo(path).LinkTarget is { } target ? $"{path}: is a link to {target}, which does not exist." : $"{path}: no such file.", e);
+            throw new FileNotFoundException($"{path}: no such file.", e);
         }
         catch (UnauthorizedAccessException e)
         {

@@ -21,8 +21,8 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             narrow.MatVec(w, x, output, rows, cols);
             return;
         }
-        // Four rows at once, far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).
-        var quarter = TLanes.Registers >= 32 ? rows / 4 : 0;
+        // Four rows at once, far from each other: memory is read in four places, which is faster than in one where the registers suffice (docs/LOG.md).
+        var quarter = TLanes.Count >= 16 ? rows / 4 : 0;
         for (var row = 0; row < quarter; row++)
             FourDots(w + (long)row * cols, (nint)quarter * cols, x, output + row, quarter, cols);
         for (var row = 4 * quarter; row < rows; row++)

@@ -5,7 +5,7 @@ using Transformer = LlamaFullstack.Training.Model.Transformer;
 namespace LlamaFullstack.Training.Distributed;
 
 /// <summary>
-/// A model's gradients in a few large blocks of memory, in the order in which the backward pass completes them, so that each block is
+/// A model's gradients in blocks of memory, in the order in which the backward pass completes them, so that each block is
 /// summed over the ranks while the pass still works on the next: a layer each, or several small ones.
 /// </summary>
 /// <remarks>

@@ -70,8 +70,8 @@ internal sealed class NcclGroup : ProcessGroup
 
     public override void Leave()
     {
+        _hasLeft = true; // whatever comes of it: nothing may use the communicator again
         _nccl.Leave(_communicator);
-        _hasLeft = true;
         _mpi?.Leave();
     }
 

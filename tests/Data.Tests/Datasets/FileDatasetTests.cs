@@ -101,6 +101,17 @@ public sealed class FileDatasetTests : IDisposable
     }
 
     [Fact]
+    public void Open_ALinkInACircle_IsNamed()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("makes symbolic links, which Windows allows few");
+        _temp.Write("texts/a.txt", [(byte)'a']);
+        File.CreateSymbolicLink(_temp.File("texts/b.txt"), "c.txt");
+        File.CreateSymbolicLink(_temp.File("texts/c.txt"), "b.txt");
+        Assert.StartsWith(_temp.File("texts/b.txt: "), Assert.ThrowsAny<IOException>(() => FileDataset.Open(Folder(_temp.File("texts"))).Files).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Open_APipeAmongTheFiles_IsRefusedAndNotWaitedFor()
     {
         if (!OperatingSystem.IsLinux())
