@@ -78,7 +78,7 @@ internal static class VerifyCommand
             var logits = transformer.Forward(next, pos);
             foreach (var logit in logits)
                 if (!float.IsFinite(logit))
-                    throw new InvalidDataException($"{source.Path}: token {pos + 1:N0} cannot be chosen: not all logits are finite numbers. See what is wrong with the weights: llamafs inspect {source.Path}");
+                    throw new InvalidDataException($"{source.Path}: token {pos + 1:N0} cannot be chosen: the logits are no finite numbers. See what is wrong with the weights: llamafs inspect {source.Path}");
             next = 0;
             for (var id = 1; id < logits.Length; id++)
                 if (logits[id] > logits[next])
