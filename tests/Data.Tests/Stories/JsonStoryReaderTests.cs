@@ -114,13 +114,25 @@ public class JsonStoryReaderTests
         Assert.InRange(valid, 8_000, 19_000);
     }
 
+    // As Python strips: U+001C to U+001F are white space there, and not in .NET.
+    private static string Stripped(string text)
+    {
+        var (start, end) = (0, text.Length);
+        while (start < end && IsSpace(text[start]))
+            start++;
+        while (start < end && IsSpace(text[end - 1]))
+            end--;
+        return text[start..end];
+        static bool IsSpace(char c) => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f';
+    }
+
     private static List<string>? StoriesBySystemTextJson(string json)
     {
         try
         {
             using var document = JsonDocument.Parse(json);
             return [.. document.RootElement.EnumerateArray().Select(item =>
-                item.EnumerateObject().Where(field => field.Name == "story").Select(field => field.Value.GetString()!.Trim()).ToList().Last())];
+                item.EnumerateObject().Where(field => field.Name == "story").Select(field => Stripped(field.Value.GetString()!)).ToList().Last())];
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or NullReferenceException)
         {
