@@ -295,6 +295,9 @@ public sealed class Trainer : IDisposable
         }
         if (_lossScale is not null)
             Note(string.Create(CultureInfo.InvariantCulture, $"loss scale: {_lossScale.Value}{(_placement.Device.type == DeviceType.CPU ? "; float16 is for GPUs: on a processor float32 and bfloat16 are faster" : "")}"));
+        if (_progress is not null && _placement is { Device.type: DeviceType.CPU, Products: ScalarType.BFloat16 }
+            && MachinePeak.AdviceAgainstBfloat16(MachinePeak.Measure(ModelPlacement.Cpu), MachinePeak.Measure(_placement)) is { } advice)
+            Note(advice);
         if (_config.Compile == true)
             Note("--compile does nothing here: TorchSharp has no compiler");
     }

@@ -7,9 +7,8 @@ namespace LlamaFullstack.Training.Kernels;
 /// <summary>The matrix product that everything is made of, C = A · B or C += A · B, on one thread.</summary>
 /// <remarks>
 /// Eight rows of up to three registers of 512 bits of C stay in registers: 24 sums, which hide the latency of the multiply-add units, from
-/// 11 loads. Narrower registers are but sixteen, and hold four rows of up to three: 12 sums from 7 loads. A panel of B, as wide as these, is
-/// copied together so that it stays in the first cache while all rows of A go by. A value of C is the same whatever part of C is computed
-/// with it.
+/// 11 loads. Narrower registers are but sixteen, and hold three rows of four: 12 sums from 7 loads. A panel of B, as wide as these, stays
+/// in the first cache while all rows of A go by. A value of C is the same whatever part of C is computed with it.
 /// </remarks>
 internal static unsafe class MatrixProduct
 {
@@ -20,6 +19,10 @@ internal static unsafe class MatrixProduct
 
     // Most rows of B in a panel: with 48 columns of float32 36 KB, of the 48 KB of a first cache.
     private const int MaxDepth = 192;
+
+    // For sixteen registers. Of a first and a second cache about half is counted on: another thread of the core may use the rest.
+    private const int PanelDepth = 128; // rows of B: in float32 16 KB
+    private const int BlockSize = 1 << 16; // values of A: in float32 256 KB
 
     [ThreadStatic]
     private static ThreadMemory? _memory; // a panel of B, and of A as many rows as there are in a call
@@ -95,6 +98,11 @@ internal static unsafe class MatrixProduct
     public static void Narrow<V, T>(int rows, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, bool accumulate, int count = 1, nint bStep = 0, nint cStep = 0)
         where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
+        if (typeof(V) != typeof(Register512<T>))
+        {
+            NarrowInBlocks<V, T>(rows, inner, a, aRow, aColumn, b, c, accumulate, count, bStep, cStep);
+            return;
+        }
         var width = 2 * Vector512<T>.Count;
         for (var i = 0; i < rows; i += Rows)
         {
@@ -109,8 +117,43 @@ internal static unsafe class MatrixProduct
             for (var row = i; row < rows; row++)
                 for (var n = 0; n < count; n++)
                     for (var j = 0; j < width; j += width / 2)
-                        OneRow<V, T>(inner, a + row * aRow, aColumn, b + n * bStep + j, width, c + n * cStep + row * width + j, accumulate);
+                        OneRow<V, T>(Vector512<T>.Count, inner, a + row * aRow, aColumn, b + n * bStep + j, width, c + n * cStep + row * width + j, accumulate);
         }
+    }
+
+    /// <summary>The same in registers of which there are but sixteen: a block of A stays in the second cache while all B go by, and a panel of each B in the first.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void NarrowInBlocks<V, T>(int rows, int inner, T* a, nint aRow, nint aColumn, T* b, T* c, bool accumulate, int count, nint bStep, nint cStep)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var width = 2 * Vector512<T>.Count;
+        var blockDepth = Evenly(inner, 3 * PanelDepth);
+        var blockRows = Evenly(rows, Math.Max(3, BlockSize / blockDepth), 3);
+        var panelDepth = Evenly(blockDepth, PanelDepth, 4);
+        for (var k = 0; k < inner; k += blockDepth)
+        {
+            var depth = Math.Min(blockDepth, inner - k);
+            for (var first = 0; first < rows; first += blockRows)
+            {
+                var end = Math.Min(rows, first + blockRows);
+                for (var n = 0; n < count; n++)
+                {
+                    for (var panel = k; panel < k + depth; panel += panelDepth)
+                    {
+                        T* right = b + n * bStep + (nint)panel * width, target = c + n * cStep;
+                        var length = Math.Min(panelDepth, k + depth - panel);
+                        SomeRows<V, T>(end - first, width, length, a + first * aRow + panel * aColumn, aRow, aColumn, right, width, target + (nint)first * width, width, accumulate || panel > 0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>The length of equal parts, each at most so long, that are as few as can be.</summary>
+    private static int Evenly(int length, int most, int multiple = 1)
+    {
+        var parts = (length + most - 1) / most;
+        return ((length + parts - 1) / parts + multiple - 1) / multiple * multiple;
     }
 
     /// <summary>C = Σ A · B or C += Σ A · B over many A and B, whose inner side is two cache lines long, and which lie as tiles of tokens do.</summary>
@@ -139,8 +182,13 @@ internal static unsafe class MatrixProduct
             for (int j = 0, registers; j < width; j += registers * lanes)
             {
                 var left = (width - j + lanes - 1) / lanes;
-                registers = left == 4 ? 2 : Math.Min(Registers, left); // two and two: one alone is bound by loads
+                registers = typeof(V) != typeof(Register512<T>) ? Math.Min(2, left) : left == 4 ? 2 : Math.Min(Registers, left); // two and two: one alone is bound by loads
                 var columns = Math.Min(registers * lanes, width - j);
+                if (typeof(V) != typeof(Register512<T>) && columns == registers * lanes)
+                {
+                    SomeRows<V, T>(end - row, columns, inner, a + first * aStep + (nint)row * inner, inner, 1, b + first * bStep + j, bRow, c + (nint)row * width + j, width, adds, count, aStep, bStep);
+                    continue;
+                }
                 for (var i = row; i < end; i += Rows)
                 {
                     var start = Math.Max(0, Math.Min(i, end - Rows)); // a short rest is computed with rows before it
@@ -195,7 +243,7 @@ internal static unsafe class MatrixProduct
         {
             for (var i = 0; i < rows; i++)
                 for (var j = 0; j < width; j += lanes)
-                    OneRow<V, T>(inner, a + i * aRow, aColumn, b + j, width, c + i * cRow + j, accumulate);
+                    OneRow<V, T>(Vector512<T>.Count, inner, a + i * aRow, aColumn, b + j, width, c + i * cRow + j, accumulate);
         }
         else if (width == 3 * lanes)
         {
@@ -215,11 +263,11 @@ internal static unsafe class MatrixProduct
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void EightRows<V, T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count = 1, nint aStep = 0, nint bStep = 0)
         where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where TWidth : struct, IWidth
+        where TWidth : struct, INumber
     {
         if (typeof(V) != typeof(Register512<T>))
         {
-            EightNarrowRows<V, T, TWidth>(inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+            SomeRows<V, T>(Rows, TWidth.Value * Vector512<T>.Count, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
             return;
         }
         var lanes = Vector512<T>.Count;
@@ -241,7 +289,7 @@ internal static unsafe class MatrixProduct
             c50 = Vector512.Load(c + 5 * cRow);
             c60 = Vector512.Load(c + 6 * cRow);
             c70 = Vector512.Load(c + 7 * cRow);
-            if (TWidth.Registers > 1)
+            if (TWidth.Value > 1)
             {
                 c01 = Vector512.Load(c + lanes);
                 c11 = Vector512.Load(c + cRow + lanes);
@@ -252,7 +300,7 @@ internal static unsafe class MatrixProduct
                 c61 = Vector512.Load(c + 6 * cRow + lanes);
                 c71 = Vector512.Load(c + 7 * cRow + lanes);
             }
-            if (TWidth.Registers > 2)
+            if (TWidth.Value > 2)
             {
                 c02 = Vector512.Load(c + 2 * lanes);
                 c12 = Vector512.Load(c + cRow + 2 * lanes);
@@ -273,55 +321,55 @@ internal static unsafe class MatrixProduct
             {
                 var aMiddle = a + 4 * aRow;
                 var b0 = Vector512.Load(b);
-                var b1 = TWidth.Registers > 1 ? Vector512.Load(b + lanes) : default;
-                var b2 = TWidth.Registers > 2 ? Vector512.Load(b + 2 * lanes) : default;
+                var b1 = TWidth.Value > 1 ? Vector512.Load(b + lanes) : default;
+                var b2 = TWidth.Value > 2 ? Vector512.Load(b + 2 * lanes) : default;
                 var value = Vector512.Create(a[0]);
                 c00 = Lanes.MultiplyAdd(value, b0, c00);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c01 = Lanes.MultiplyAdd(value, b1, c01);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c02 = Lanes.MultiplyAdd(value, b2, c02);
                 value = Vector512.Create(a[aRow]);
                 c10 = Lanes.MultiplyAdd(value, b0, c10);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c11 = Lanes.MultiplyAdd(value, b1, c11);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c12 = Lanes.MultiplyAdd(value, b2, c12);
                 value = Vector512.Create(a[2 * aRow]);
                 c20 = Lanes.MultiplyAdd(value, b0, c20);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c21 = Lanes.MultiplyAdd(value, b1, c21);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c22 = Lanes.MultiplyAdd(value, b2, c22);
                 value = Vector512.Create(a[aThree]);
                 c30 = Lanes.MultiplyAdd(value, b0, c30);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c31 = Lanes.MultiplyAdd(value, b1, c31);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c32 = Lanes.MultiplyAdd(value, b2, c32);
                 value = Vector512.Create(aMiddle[0]);
                 c40 = Lanes.MultiplyAdd(value, b0, c40);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c41 = Lanes.MultiplyAdd(value, b1, c41);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c42 = Lanes.MultiplyAdd(value, b2, c42);
                 value = Vector512.Create(aMiddle[aRow]);
                 c50 = Lanes.MultiplyAdd(value, b0, c50);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c51 = Lanes.MultiplyAdd(value, b1, c51);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c52 = Lanes.MultiplyAdd(value, b2, c52);
                 value = Vector512.Create(aMiddle[2 * aRow]);
                 c60 = Lanes.MultiplyAdd(value, b0, c60);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c61 = Lanes.MultiplyAdd(value, b1, c61);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c62 = Lanes.MultiplyAdd(value, b2, c62);
                 value = Vector512.Create(aMiddle[aThree]);
                 c70 = Lanes.MultiplyAdd(value, b0, c70);
-                if (TWidth.Registers > 1)
+                if (TWidth.Value > 1)
                     c71 = Lanes.MultiplyAdd(value, b1, c71);
-                if (TWidth.Registers > 2)
+                if (TWidth.Value > 2)
                     c72 = Lanes.MultiplyAdd(value, b2, c72);
                 a += aColumn;
                 b += bRow;
@@ -335,7 +383,7 @@ internal static unsafe class MatrixProduct
         Vector512.Store(c50, c + 5 * cRow);
         Vector512.Store(c60, c + 6 * cRow);
         Vector512.Store(c70, c + 7 * cRow);
-        if (TWidth.Registers > 1)
+        if (TWidth.Value > 1)
         {
             Vector512.Store(c01, c + lanes);
             Vector512.Store(c11, c + cRow + lanes);
@@ -346,7 +394,7 @@ internal static unsafe class MatrixProduct
             Vector512.Store(c61, c + 6 * cRow + lanes);
             Vector512.Store(c71, c + 7 * cRow + lanes);
         }
-        if (TWidth.Registers > 2)
+        if (TWidth.Value > 2)
         {
             Vector512.Store(c02, c + 2 * lanes);
             Vector512.Store(c12, c + cRow + 2 * lanes);
@@ -359,11 +407,10 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    /// <summary>One row, 512 bits wide.</summary>
-    private static void OneRow<V, T>(int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
+    private static void OneRow<V, T>(int width, int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
         where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        for (var lane = 0; lane < Vector512<T>.Count; lane += V.Count)
+        for (var lane = 0; lane < width; lane += V.Count)
         {
             V sum = accumulate ? V.Load(c + lane) : default;
             for (var k = 0; k < inner; k++)
@@ -372,118 +419,305 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    /// <summary>The same eight rows in narrower registers: four at a time, and a part of the width as wide in these as the whole is in registers of 512 bits.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void EightNarrowRows<V, T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
+    /// <summary>Any rows, in registers of which there are but sixteen: by threes, and by twos where one would be left. A's rows or its columns must be lines of neighbours, as they are in all of this file's calls.</summary>
+    private static void SomeRows<V, T>(
+        int rows, int width, int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count = 1, nint aStep = 0, nint bStep = 0)
         where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where TWidth : struct, IWidth
     {
-        for (var row = 0; row < Rows; row += 4)
-            for (var j = 0; j < TWidth.Registers * Vector512<T>.Count; j += TWidth.Registers * V.Count)
-                FourRows<V, T, TWidth>(inner, a + row * aRow, aRow, aColumn, b + j, bRow, c + row * cRow + j, cRow, accumulate, count, aStep, bStep);
+        var threes = rows % 3 == 1 ? Math.Max(0, rows - 4) : rows - rows % 3;
+        for (int j = 0, columns; j < width; j += columns)
+        {
+            columns = Math.Min(4 * V.Count, width - j);
+            T* lastA = a + threes * aRow, lastC = c + threes * cRow + j;
+            Equal<V, T, Three>(threes, columns, inner, a, aRow, aColumn, b + j, bRow, c + j, cRow, accumulate, count, aStep, bStep);
+            if (rows == 1)
+                OneRow<V, T>(columns, inner, a, aColumn, b + j, bRow, c + j, accumulate);
+            else
+                Equal<V, T, Two>(rows - threes, columns, inner, lastA, aRow, aColumn, b + j, bRow, lastC, cRow, accumulate, count, aStep, bStep);
+        }
     }
 
+    /// <summary>Rows by threes or by twos, in two or four registers.</summary>
+    private static void Equal<V, T, THeight>(
+        int rows, int columns, int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
+        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
+    {
+        if (rows == 0)
+            return;
+        if (typeof(V) == typeof(Register256<T>))
+            Equal<Register256<T>, Vector256<T>, T, THeight>(rows, columns, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+        else
+            Equal<Register128<T>, Vector128<T>, T, THeight>(rows, columns, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+    }
+
+    private static void Equal<V, TVector, T, THeight>(
+        int rows, int columns, int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
+        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
+    {
+        var isWide = columns == 4 * V.Count;
+        if (isWide && aColumn == 1)
+            FewRows<V, TVector, T, THeight, Four, InRows>(rows, inner, a, aRow, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+        else if (isWide)
+            FewRows<V, TVector, T, THeight, Four, InColumns>(rows, inner, a, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+        else if (aColumn == 1)
+            FewRows<V, TVector, T, THeight, Two, InRows>(rows, inner, a, aRow, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+        else
+            FewRows<V, TVector, T, THeight, Two, InColumns>(rows, inner, a, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+    }
+
+    /// <summary>
+    /// Rows by twos or threes, of two or four registers, of one product or of the sum of several. Four steps a turn of the loop, so that few instructions are not arithmetic: where
+    /// two threads share a core, the number of instructions is what bounds it. Of A the values of a row or those of a column are neighbours: a line, <c>aLine</c> from the next.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourRows<V, T, TWidth>(int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
-        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where TWidth : struct, IWidth
+    private static void FewRows<V, TVector, T, THeight, TWidth, TLayout>(
+        int rows, int inner, T* a, nint aLine, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
+        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where THeight : struct, INumber where TWidth : struct, INumber where TLayout : struct, ILayout
     {
-        V c00 = default, c01 = default, c02 = default;
-        V c10 = default, c11 = default, c12 = default;
-        V c20 = default, c21 = default, c22 = default;
-        V c30 = default, c31 = default, c32 = default;
-        if (accumulate)
+        var byRows = TLayout.IsRows;
+        nint aTurn = byRows ? 4 : 4 * aLine, bTurn = 4 * bRow, aNext = THeight.Value * (byRows ? aLine : 1);
+        (aStep, bStep) = (aStep - (byRows ? inner : inner * aLine), bStep - inner * bRow);
+        for (; rows > 0; rows -= THeight.Value, a += aNext, c += THeight.Value * cRow)
         {
-            c00 = V.Load(c);
-            c10 = V.Load(c + cRow);
-            c20 = V.Load(c + 2 * cRow);
-            c30 = V.Load(c + 3 * cRow);
-            if (TWidth.Registers > 1)
+            TVector c00 = default, c01 = default, c02 = default, c03 = default;
+            TVector c10 = default, c11 = default, c12 = default, c13 = default;
+            TVector c20 = default, c21 = default, c22 = default, c23 = default;
+            if (accumulate)
             {
-                c01 = V.Load(c + V.Count);
-                c11 = V.Load(c + cRow + V.Count);
-                c21 = V.Load(c + 2 * cRow + V.Count);
-                c31 = V.Load(c + 3 * cRow + V.Count);
+                c00 = V.LoadVector(c);
+                c10 = V.LoadVector(c + cRow);
+                c01 = V.LoadVector(c + V.Count);
+                c11 = V.LoadVector(c + cRow + V.Count);
+                if (TWidth.Value > 2)
+                {
+                    c02 = V.LoadVector(c + 2 * V.Count);
+                    c12 = V.LoadVector(c + cRow + 2 * V.Count);
+                    c03 = V.LoadVector(c + 3 * V.Count);
+                    c13 = V.LoadVector(c + cRow + 3 * V.Count);
+                }
+                if (THeight.Value > 2)
+                {
+                    c20 = V.LoadVector(c + 2 * cRow);
+                    c21 = V.LoadVector(c + 2 * cRow + V.Count);
+                }
+                if (THeight.Value > 2 && TWidth.Value > 2)
+                {
+                    c22 = V.LoadVector(c + 2 * cRow + 2 * V.Count);
+                    c23 = V.LoadVector(c + 2 * cRow + 3 * V.Count);
+                }
             }
-            if (TWidth.Registers > 2)
+            T* line0 = a, line1 = a + aLine, line2 = a + 2 * aLine, line3 = a + 3 * aLine, right = b; // three rows or four columns
+            for (var n = count; n > 0; n--, line0 += aStep, line1 += aStep, line2 += aStep, line3 += aStep, right += bStep)
             {
-                c02 = V.Load(c + 2 * V.Count);
-                c12 = V.Load(c + cRow + 2 * V.Count);
-                c22 = V.Load(c + 2 * cRow + 2 * V.Count);
-                c32 = V.Load(c + 3 * cRow + 2 * V.Count);
+                var left = inner;
+                for (; left >= 4; left -= 4, line0 += aTurn, line1 += aTurn, line2 += aTurn, line3 += aTurn, right += bTurn)
+                {
+                    {
+                        TVector a0 = V.CreateVector(line0[0]), a1 = V.CreateVector(TLayout.At(line1, line0, 1, 0)), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line0, 2, 0)) : default;
+                        var value = V.LoadVector(right);
+                        c00 = V.MultiplyAddVectors(a0, value, c00);
+                        c10 = V.MultiplyAddVectors(a1, value, c10);
+                        if (THeight.Value > 2)
+                            c20 = V.MultiplyAddVectors(a2, value, c20);
+                        value = V.LoadVector(right + V.Count);
+                        c01 = V.MultiplyAddVectors(a0, value, c01);
+                        c11 = V.MultiplyAddVectors(a1, value, c11);
+                        if (THeight.Value > 2)
+                            c21 = V.MultiplyAddVectors(a2, value, c21);
+                        if (TWidth.Value > 2)
+                        {
+                            value = V.LoadVector(right + 2 * V.Count);
+                            c02 = V.MultiplyAddVectors(a0, value, c02);
+                            c12 = V.MultiplyAddVectors(a1, value, c12);
+                            if (THeight.Value > 2)
+                                c22 = V.MultiplyAddVectors(a2, value, c22);
+                            value = V.LoadVector(right + 3 * V.Count);
+                            c03 = V.MultiplyAddVectors(a0, value, c03);
+                            c13 = V.MultiplyAddVectors(a1, value, c13);
+                            if (THeight.Value > 2)
+                                c23 = V.MultiplyAddVectors(a2, value, c23);
+                        }
+                    }
+                    {
+                        TVector a0 = V.CreateVector(TLayout.At(line0, line1, 0, 1)), a1 = V.CreateVector(line1[1]), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line1, 2, 1)) : default;
+                        var value = V.LoadVector(right + bRow);
+                        c00 = V.MultiplyAddVectors(a0, value, c00);
+                        c10 = V.MultiplyAddVectors(a1, value, c10);
+                        if (THeight.Value > 2)
+                            c20 = V.MultiplyAddVectors(a2, value, c20);
+                        value = V.LoadVector(right + bRow + V.Count);
+                        c01 = V.MultiplyAddVectors(a0, value, c01);
+                        c11 = V.MultiplyAddVectors(a1, value, c11);
+                        if (THeight.Value > 2)
+                            c21 = V.MultiplyAddVectors(a2, value, c21);
+                        if (TWidth.Value > 2)
+                        {
+                            value = V.LoadVector(right + bRow + 2 * V.Count);
+                            c02 = V.MultiplyAddVectors(a0, value, c02);
+                            c12 = V.MultiplyAddVectors(a1, value, c12);
+                            if (THeight.Value > 2)
+                                c22 = V.MultiplyAddVectors(a2, value, c22);
+                            value = V.LoadVector(right + bRow + 3 * V.Count);
+                            c03 = V.MultiplyAddVectors(a0, value, c03);
+                            c13 = V.MultiplyAddVectors(a1, value, c13);
+                            if (THeight.Value > 2)
+                                c23 = V.MultiplyAddVectors(a2, value, c23);
+                        }
+                    }
+                    {
+                        TVector a0 = V.CreateVector(TLayout.At(line0, line2, 0, 2)), a1 = V.CreateVector(TLayout.At(line1, line2, 1, 2)), a2 = THeight.Value > 2 ? V.CreateVector(line2[2]) : default;
+                        var value = V.LoadVector(right + 2 * bRow);
+                        c00 = V.MultiplyAddVectors(a0, value, c00);
+                        c10 = V.MultiplyAddVectors(a1, value, c10);
+                        if (THeight.Value > 2)
+                            c20 = V.MultiplyAddVectors(a2, value, c20);
+                        value = V.LoadVector(right + 2 * bRow + V.Count);
+                        c01 = V.MultiplyAddVectors(a0, value, c01);
+                        c11 = V.MultiplyAddVectors(a1, value, c11);
+                        if (THeight.Value > 2)
+                            c21 = V.MultiplyAddVectors(a2, value, c21);
+                        if (TWidth.Value > 2)
+                        {
+                            value = V.LoadVector(right + 2 * bRow + 2 * V.Count);
+                            c02 = V.MultiplyAddVectors(a0, value, c02);
+                            c12 = V.MultiplyAddVectors(a1, value, c12);
+                            if (THeight.Value > 2)
+                                c22 = V.MultiplyAddVectors(a2, value, c22);
+                            value = V.LoadVector(right + 2 * bRow + 3 * V.Count);
+                            c03 = V.MultiplyAddVectors(a0, value, c03);
+                            c13 = V.MultiplyAddVectors(a1, value, c13);
+                            if (THeight.Value > 2)
+                                c23 = V.MultiplyAddVectors(a2, value, c23);
+                        }
+                    }
+                    {
+                        TVector a0 = V.CreateVector(TLayout.At(line0, line3, 0, 3)), a1 = V.CreateVector(TLayout.At(line1, line3, 1, 3)), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line3, 2, 3)) : default;
+                        var value = V.LoadVector(right + 3 * bRow);
+                        c00 = V.MultiplyAddVectors(a0, value, c00);
+                        c10 = V.MultiplyAddVectors(a1, value, c10);
+                        if (THeight.Value > 2)
+                            c20 = V.MultiplyAddVectors(a2, value, c20);
+                        value = V.LoadVector(right + 3 * bRow + V.Count);
+                        c01 = V.MultiplyAddVectors(a0, value, c01);
+                        c11 = V.MultiplyAddVectors(a1, value, c11);
+                        if (THeight.Value > 2)
+                            c21 = V.MultiplyAddVectors(a2, value, c21);
+                        if (TWidth.Value > 2)
+                        {
+                            value = V.LoadVector(right + 3 * bRow + 2 * V.Count);
+                            c02 = V.MultiplyAddVectors(a0, value, c02);
+                            c12 = V.MultiplyAddVectors(a1, value, c12);
+                            if (THeight.Value > 2)
+                                c22 = V.MultiplyAddVectors(a2, value, c22);
+                            value = V.LoadVector(right + 3 * bRow + 3 * V.Count);
+                            c03 = V.MultiplyAddVectors(a0, value, c03);
+                            c13 = V.MultiplyAddVectors(a1, value, c13);
+                            if (THeight.Value > 2)
+                                c23 = V.MultiplyAddVectors(a2, value, c23);
+                        }
+                    }
+                }
+                for (; left > 0; left--, line0 += aTurn / 4, line1 += aTurn / 4, line2 += aTurn / 4, line3 += aTurn / 4, right += bRow)
+                {
+                    TVector a0 = V.CreateVector(line0[0]), a1 = V.CreateVector(TLayout.At(line1, line0, 1, 0)), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line0, 2, 0)) : default;
+                    var value = V.LoadVector(right);
+                    c00 = V.MultiplyAddVectors(a0, value, c00);
+                    c10 = V.MultiplyAddVectors(a1, value, c10);
+                    if (THeight.Value > 2)
+                        c20 = V.MultiplyAddVectors(a2, value, c20);
+                    value = V.LoadVector(right + V.Count);
+                    c01 = V.MultiplyAddVectors(a0, value, c01);
+                    c11 = V.MultiplyAddVectors(a1, value, c11);
+                    if (THeight.Value > 2)
+                        c21 = V.MultiplyAddVectors(a2, value, c21);
+                    if (TWidth.Value > 2)
+                    {
+                        value = V.LoadVector(right + 2 * V.Count);
+                        c02 = V.MultiplyAddVectors(a0, value, c02);
+                        c12 = V.MultiplyAddVectors(a1, value, c12);
+                        if (THeight.Value > 2)
+                            c22 = V.MultiplyAddVectors(a2, value, c22);
+                        value = V.LoadVector(right + 3 * V.Count);
+                        c03 = V.MultiplyAddVectors(a0, value, c03);
+                        c13 = V.MultiplyAddVectors(a1, value, c13);
+                        if (THeight.Value > 2)
+                            c23 = V.MultiplyAddVectors(a2, value, c23);
+                    }
+                }
             }
-        }
-        var aThree = 3 * aRow;
-        (aStep, bStep) = (aStep - inner * aColumn, bStep - inner * bRow);
-        for (; count > 0; count--, a += aStep, b += bStep)
-        {
-            for (var k = 0; k < inner; k++, a += aColumn, b += bRow)
+            V.StoreVector(c00, c);
+            V.StoreVector(c10, c + cRow);
+            V.StoreVector(c01, c + V.Count);
+            V.StoreVector(c11, c + cRow + V.Count);
+            if (TWidth.Value > 2)
             {
-                V b0 = V.Load(b), b1 = TWidth.Registers > 1 ? V.Load(b + V.Count) : default, b2 = TWidth.Registers > 2 ? V.Load(b + 2 * V.Count) : default;
-                var value = V.Create(a[0]);
-                c00 = V.MultiplyAdd(value, b0, c00);
-                if (TWidth.Registers > 1)
-                    c01 = V.MultiplyAdd(value, b1, c01);
-                if (TWidth.Registers > 2)
-                    c02 = V.MultiplyAdd(value, b2, c02);
-                value = V.Create(a[aRow]);
-                c10 = V.MultiplyAdd(value, b0, c10);
-                if (TWidth.Registers > 1)
-                    c11 = V.MultiplyAdd(value, b1, c11);
-                if (TWidth.Registers > 2)
-                    c12 = V.MultiplyAdd(value, b2, c12);
-                value = V.Create(a[2 * aRow]);
-                c20 = V.MultiplyAdd(value, b0, c20);
-                if (TWidth.Registers > 1)
-                    c21 = V.MultiplyAdd(value, b1, c21);
-                if (TWidth.Registers > 2)
-                    c22 = V.MultiplyAdd(value, b2, c22);
-                value = V.Create(a[aThree]);
-                c30 = V.MultiplyAdd(value, b0, c30);
-                if (TWidth.Registers > 1)
-                    c31 = V.MultiplyAdd(value, b1, c31);
-                if (TWidth.Registers > 2)
-                    c32 = V.MultiplyAdd(value, b2, c32);
+                V.StoreVector(c02, c + 2 * V.Count);
+                V.StoreVector(c12, c + cRow + 2 * V.Count);
+                V.StoreVector(c03, c + 3 * V.Count);
+                V.StoreVector(c13, c + cRow + 3 * V.Count);
+            }
+            if (THeight.Value > 2)
+            {
+                V.StoreVector(c20, c + 2 * cRow);
+                V.StoreVector(c21, c + 2 * cRow + V.Count);
+            }
+            if (THeight.Value > 2 && TWidth.Value > 2)
+            {
+                V.StoreVector(c22, c + 2 * cRow + 2 * V.Count);
+                V.StoreVector(c23, c + 2 * cRow + 3 * V.Count);
             }
         }
-        c00.Store(c);
-        c10.Store(c + cRow);
-        c20.Store(c + 2 * cRow);
-        c30.Store(c + 3 * cRow);
-        if (TWidth.Registers > 1)
-        {
-            c01.Store(c + V.Count);
-            c11.Store(c + cRow + V.Count);
-            c21.Store(c + 2 * cRow + V.Count);
-            c31.Store(c + 3 * cRow + V.Count);
-        }
-        if (TWidth.Registers > 2)
-        {
-            c02.Store(c + 2 * V.Count);
-            c12.Store(c + cRow + 2 * V.Count);
-            c22.Store(c + 2 * cRow + 2 * V.Count);
-            c32.Store(c + 3 * cRow + 2 * V.Count);
-        }
     }
 
-    /// <summary>A number of registers.</summary>
-    private interface IWidth
+    /// <summary>Which way a matrix lies, known to the compiler.</summary>
+    private interface ILayout
     {
-        static abstract int Registers { get; }
+        static abstract bool IsRows { get; }
+
+        /// <summary>The value of a row and a column, where lines are either.</summary>
+        static abstract T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged;
     }
 
-    private readonly struct One : IWidth
+    private readonly struct InRows : ILayout
     {
-        public static int Registers => 1;
+        public static bool IsRows => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => rowLine[column];
     }
 
-    private readonly struct Two : IWidth
+    private readonly struct InColumns : ILayout
     {
-        public static int Registers => 2;
+        public static bool IsRows => false;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => columnLine[row];
     }
 
-    private readonly struct Three : IWidth
+    /// <summary>A number that the compiler knows: of rows, of registers, of values.</summary>
+    private interface INumber
     {
-        public static int Registers => 3;
+        static abstract int Value { get; }
+    }
+
+    private readonly struct One : INumber
+    {
+        public static int Value => 1;
+    }
+
+    private readonly struct Two : INumber
+    {
+        public static int Value => 2;
+    }
+
+    private readonly struct Three : INumber
+    {
+        public static int Value => 3;
+    }
+
+    private readonly struct Four : INumber
+    {
+        public static int Value => 4;
     }
 }

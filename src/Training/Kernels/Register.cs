@@ -65,6 +65,21 @@ internal unsafe interface IRegister<TSelf, T> where TSelf : unmanaged, IRegister
     static abstract TSelf ZeroWhereBitsAreBelow(uint bound, TSelf x, TSelf value);
 }
 
+/// <summary>What sums of products need of .NET's own type of a register: a struct around it costs a move for each second product.</summary>
+/// <typeparam name="TVector">Vector256 or Vector128.</typeparam>
+/// <typeparam name="T">float, or double to check gradients.</typeparam>
+internal unsafe interface IVector<TVector, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    static abstract TVector LoadVector(T* from);
+
+    static abstract TVector CreateVector(T value);
+
+    static abstract void StoreVector(TVector value, T* to);
+
+    /// <summary>a · b + c, rounded once where the processor can.</summary>
+    static abstract TVector MultiplyAddVectors(TVector a, TVector b, TVector c);
+}
+
 /// <summary>512 bits: AVX-512.</summary>
 internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<Register512<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -144,7 +159,7 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
 }
 
 /// <summary>256 bits: AVX2.</summary>
-internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<Register256<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<Register256<T>, T>, IVector<Vector256<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector256<T> _value = value;
 
@@ -178,9 +193,21 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
     public static Register256<T> operator -(Register256<T> a) => new(-a._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Register256<T> MultiplyAdd(Register256<T> a, Register256<T> b, Register256<T> c) => typeof(T) == typeof(float)
-        ? new(Vector256.MultiplyAddEstimate(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>())
-        : new(Vector256.MultiplyAddEstimate(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+    public static Register256<T> MultiplyAdd(Register256<T> a, Register256<T> b, Register256<T> c) => new(MultiplyAddVectors(a._value, b._value, c._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<T> LoadVector(T* from) => Vector256.Load(from);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<T> CreateVector(T value) => Vector256.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreVector(Vector256<T> value, T* to) => Vector256.Store(value, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<T> MultiplyAddVectors(Vector256<T> a, Vector256<T> b, Vector256<T> c) => typeof(T) == typeof(float)
+        ? Vector256.MultiplyAddEstimate(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
+        : Vector256.MultiplyAddEstimate(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register256<T> Max(Register256<T> a, Register256<T> b) => new(Vector256.MaxNative(a._value, b._value));
@@ -222,7 +249,7 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
 }
 
 /// <summary>128 bits: NEON. SSE4.1, which does not multiply and add at once, takes it in tests only: <see cref="Lanes.AreFastInTiles"/>.</summary>
-internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<Register128<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<Register128<T>, T>, IVector<Vector128<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector128<T> _value = value;
 
@@ -256,9 +283,21 @@ internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<R
     public static Register128<T> operator -(Register128<T> a) => new(-a._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Register128<T> MultiplyAdd(Register128<T> a, Register128<T> b, Register128<T> c) => typeof(T) == typeof(float)
-        ? new(Vector128.MultiplyAddEstimate(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>())
-        : new(Vector128.MultiplyAddEstimate(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+    public static Register128<T> MultiplyAdd(Register128<T> a, Register128<T> b, Register128<T> c) => new(MultiplyAddVectors(a._value, b._value, c._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<T> LoadVector(T* from) => Vector128.Load(from);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<T> CreateVector(T value) => Vector128.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreVector(Vector128<T> value, T* to) => Vector128.Store(value, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<T> MultiplyAddVectors(Vector128<T> a, Vector128<T> b, Vector128<T> c) => typeof(T) == typeof(float)
+        ? Vector128.MultiplyAddEstimate(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
+        : Vector128.MultiplyAddEstimate(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register128<T> Max(Register128<T> a, Register128<T> b) => new(Vector128.MaxNative(a._value, b._value));

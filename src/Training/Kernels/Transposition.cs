@@ -19,15 +19,24 @@ internal static unsafe class Transposition
     /// <param name="toRow">Step between its rows.</param>
     public static void Compute<T>(int rows, int columns, T* from, nint fromRow, T* to, nint toRow) where T : unmanaged
     {
-        var inSquares = typeof(T) == typeof(float) && Avx512F.IsSupported;
+        var square = typeof(T) != typeof(float) ? 0 : Avx512F.IsSupported ? Columns : Avx.IsSupported ? Columns / 2 : 0; // values of a side
         for (var first = 0; first < columns; first += Columns)
         {
             var end = Math.Min(columns, first + Columns);
             var start = 0; // row of what is left to be moved one by one
-            if (inSquares && end - first == Columns)
+            if (square > 0 && end - first == Columns)
             {
-                for (; start + Columns <= rows; start += Columns)
-                    Square((float*)from + start * fromRow + first, fromRow, (float*)to + first * toRow + start, toRow);
+                for (; start + square <= rows; start += square)
+                {
+                    float* source = (float*)from + start * fromRow + first, target = (float*)to + first * toRow + start;
+                    if (Avx512F.IsSupported)
+                    {
+                        Square(source, fromRow, target, toRow);
+                        continue;
+                    }
+                    SmallSquare(source, fromRow, target, toRow);
+                    SmallSquare(source + square, fromRow, target + square * toRow, toRow);
+                }
             }
             for (var j = first; j < end; j++)
             {
@@ -36,6 +45,28 @@ internal static unsafe class Transposition
                     target[i] = *source;
             }
         }
+    }
+
+    /// <summary>8 rows of 8: pairs of rows are mixed value by value, then pair by pair, then half by half.</summary>
+    private static void SmallSquare(float* from, nint fromRow, float* to, nint toRow)
+    {
+        Vector256<float> Row(int row) => Vector256.Load(from + row * fromRow);
+        var (r0, r1, r2, r3, r4, r5, r6, r7) = (Row(0), Row(1), Row(2), Row(3), Row(4), Row(5), Row(6), Row(7));
+        var (a0, a1, a2, a3) = (Avx.UnpackLow(r0, r1), Avx.UnpackHigh(r0, r1), Avx.UnpackLow(r2, r3), Avx.UnpackHigh(r2, r3));
+        var (b0, b1, b2, b3) = (Avx.UnpackLow(r4, r5), Avx.UnpackHigh(r4, r5), Avx.UnpackLow(r6, r7), Avx.UnpackHigh(r6, r7));
+        const byte Low = 0b01_00_01_00, High = 0b11_10_11_10;
+        Halves(Avx.Shuffle(a0, a2, Low), Avx.Shuffle(b0, b2, Low), to, to + 4 * toRow);
+        Halves(Avx.Shuffle(a0, a2, High), Avx.Shuffle(b0, b2, High), to + toRow, to + 5 * toRow);
+        Halves(Avx.Shuffle(a1, a3, Low), Avx.Shuffle(b1, b3, Low), to + 2 * toRow, to + 6 * toRow);
+        Halves(Avx.Shuffle(a1, a3, High), Avx.Shuffle(b1, b3, High), to + 3 * toRow, to + 7 * toRow);
+    }
+
+    /// <summary>Stores the lower halves of two registers in one place and the upper ones in another.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Halves(Vector256<float> first, Vector256<float> second, float* lower, float* upper)
+    {
+        Avx.Permute2x128(first, second, 0x20).Store(lower);
+        Avx.Permute2x128(first, second, 0x31).Store(upper);
     }
 
     /// <summary>16 rows of 16: four times, each row and a partner exchange the halves of their blocks of 16, 8, 4 and 2.</summary>

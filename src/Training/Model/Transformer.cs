@@ -23,7 +23,7 @@ public sealed class Transformer : nn.Module, ITensorSource
 
     // Where the weights of larger models are read from, torch's products are faster (docs/LOG.md). In tiles of 512 bits 7 M is slower, 3.5 M as fast,
     // 1.7 M faster; in narrower ones 0.9 M is slower, 0.26 M 1.7 times as fast.
-    private static readonly long MostTiledParameters = Lanes.AreFast ? 1 << 22 : 1 << 19;
+    private static readonly long MostTiledParameters = Lanes.AreFast ? 1 << 22 : Vector256.IsHardwareAccelerated ? long.MaxValue : 1 << 19;
 
     private readonly double _dropout;
     private readonly ModelPlacement _placement;
