@@ -19,10 +19,6 @@ public sealed class MachinePeakTests
     [InlineData(ScalarType.Float32)]
     [InlineData(ScalarType.BFloat16)]
     [InlineData(ScalarType.Float16)]
-    public void Measure_AnyPrecision_IsARateWithinSeconds(ScalarType products)
-    {
-        var clock = System.Diagnostics.Stopwatch.StartNew();
+    public void Measure_AnyPrecision_IsARate(ScalarType products) =>
         Assert.InRange(MachinePeak.Measure(new ModelPlacement(CPU, ScalarType.Float32, products)), 1e6, 1e14);
-        Assert.InRange(clock.Elapsed.TotalSeconds, 0, 20); // six products of 1024³ at the slowest rate that is measured so large take 3
-    }
 }
