@@ -142,7 +142,7 @@ internal static unsafe class MatrixProduct
                     {
                         T* right = b + n * bStep + (nint)panel * width, target = c + n * cStep;
                         var length = Math.Min(panelDepth, k + depth - panel);
-                        SomeRows<V, T>(end - first, width, length, a + first * aRow + panel * aColumn, aRow, aColumn, right, width, target + (nint)first * width, width, accumulate || panel > 0);
+                        SixteenRegisters.Multiply<V, T>(end - first, width, length, a + first * aRow + panel * aColumn, aRow, aColumn, right, width, target + (nint)first * width, width, accumulate || panel > 0);
                     }
                 }
             }
@@ -186,7 +186,7 @@ internal static unsafe class MatrixProduct
                 var columns = Math.Min(registers * lanes, width - j);
                 if (typeof(V) != typeof(Register512<T>) && columns == registers * lanes)
                 {
-                    SomeRows<V, T>(end - row, columns, inner, a + first * aStep + (nint)row * inner, inner, 1, b + first * bStep + j, bRow, c + (nint)row * width + j, width, adds, count, aStep, bStep);
+                    SixteenRegisters.Multiply<V, T>(end - row, columns, inner, a + first * aStep + (nint)row * inner, inner, 1, b + first * bStep + j, bRow, c + (nint)row * width + j, width, adds, count, aStep, bStep);
                     continue;
                 }
                 for (var i = row; i < end; i += Rows)
@@ -267,7 +267,7 @@ internal static unsafe class MatrixProduct
     {
         if (typeof(V) != typeof(Register512<T>))
         {
-            SomeRows<V, T>(Rows, TWidth.Value * Vector512<T>.Count, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
+            SixteenRegisters.Multiply<V, T>(Rows, TWidth.Value * Vector512<T>.Count, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
             return;
         }
         var lanes = Vector512<T>.Count;
@@ -407,7 +407,8 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    private static void OneRow<V, T>(int width, int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
+    /// <summary>One row of C, a register at a time.</summary>
+    internal static void OneRow<V, T>(int width, int inner, T* a, nint aColumn, T* b, nint bRow, T* c, bool accumulate)
         where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         for (var lane = 0; lane < width; lane += V.Count)
@@ -417,307 +418,5 @@ internal static unsafe class MatrixProduct
                 sum = V.MultiplyAdd(V.Create(a[k * aColumn]), V.Load(b + k * bRow + lane), sum);
             sum.Store(c + lane);
         }
-    }
-
-    /// <summary>Any rows, in registers of which there are but sixteen: by threes, and by twos where one would be left. A's rows or its columns must be lines of neighbours, as they are in all of this file's calls.</summary>
-    private static void SomeRows<V, T>(
-        int rows, int width, int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count = 1, nint aStep = 0, nint bStep = 0)
-        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
-    {
-        var threes = rows % 3 == 1 ? Math.Max(0, rows - 4) : rows - rows % 3;
-        for (int j = 0, columns; j < width; j += columns)
-        {
-            columns = Math.Min(4 * V.Count, width - j);
-            T* lastA = a + threes * aRow, lastC = c + threes * cRow + j;
-            Equal<V, T, Three>(threes, columns, inner, a, aRow, aColumn, b + j, bRow, c + j, cRow, accumulate, count, aStep, bStep);
-            if (rows == 1)
-                OneRow<V, T>(columns, inner, a, aColumn, b + j, bRow, c + j, accumulate);
-            else
-                Equal<V, T, Two>(rows - threes, columns, inner, lastA, aRow, aColumn, b + j, bRow, lastC, cRow, accumulate, count, aStep, bStep);
-        }
-    }
-
-    /// <summary>Rows by threes or by twos, in two or four registers.</summary>
-    private static void Equal<V, T, THeight>(
-        int rows, int columns, int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
-        where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
-    {
-        if (rows == 0)
-            return;
-        if (typeof(V) == typeof(Register256<T>))
-            Equal<Register256<T>, Vector256<T>, T, THeight>(rows, columns, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
-        else
-            Equal<Register128<T>, Vector128<T>, T, THeight>(rows, columns, inner, a, aRow, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
-    }
-
-    private static void Equal<V, TVector, T, THeight>(
-        int rows, int columns, int inner, T* a, nint aRow, nint aColumn, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
-    {
-        var isWide = columns == 4 * V.Count;
-        if (isWide && aColumn == 1)
-            FewRows<V, TVector, T, THeight, Four, InRows>(rows, inner, a, aRow, b, bRow, c, cRow, accumulate, count, aStep, bStep);
-        else if (isWide)
-            FewRows<V, TVector, T, THeight, Four, InColumns>(rows, inner, a, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
-        else if (aColumn == 1)
-            FewRows<V, TVector, T, THeight, Two, InRows>(rows, inner, a, aRow, b, bRow, c, cRow, accumulate, count, aStep, bStep);
-        else
-            FewRows<V, TVector, T, THeight, Two, InColumns>(rows, inner, a, aColumn, b, bRow, c, cRow, accumulate, count, aStep, bStep);
-    }
-
-    /// <summary>
-    /// Rows by twos or threes, of two or four registers, of one product or of the sum of several. Four steps a turn of the loop, so that few instructions are not arithmetic: where
-    /// two threads share a core, the number of instructions is what bounds it. Of A the values of a row or those of a column are neighbours: a line, <c>aLine</c> from the next.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FewRows<V, TVector, T, THeight, TWidth, TLayout>(
-        int rows, int inner, T* a, nint aLine, T* b, nint bRow, T* c, nint cRow, bool accumulate, int count, nint aStep, nint bStep)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where THeight : struct, INumber where TWidth : struct, INumber where TLayout : struct, ILayout
-    {
-        var byRows = TLayout.IsRows;
-        nint aTurn = byRows ? 4 : 4 * aLine, bTurn = 4 * bRow, aNext = THeight.Value * (byRows ? aLine : 1);
-        (aStep, bStep) = (aStep - (byRows ? inner : inner * aLine), bStep - inner * bRow);
-        for (; rows > 0; rows -= THeight.Value, a += aNext, c += THeight.Value * cRow)
-        {
-            TVector c00 = default, c01 = default, c02 = default, c03 = default;
-            TVector c10 = default, c11 = default, c12 = default, c13 = default;
-            TVector c20 = default, c21 = default, c22 = default, c23 = default;
-            if (accumulate)
-            {
-                c00 = V.LoadVector(c);
-                c10 = V.LoadVector(c + cRow);
-                c01 = V.LoadVector(c + V.Count);
-                c11 = V.LoadVector(c + cRow + V.Count);
-                if (TWidth.Value > 2)
-                {
-                    c02 = V.LoadVector(c + 2 * V.Count);
-                    c12 = V.LoadVector(c + cRow + 2 * V.Count);
-                    c03 = V.LoadVector(c + 3 * V.Count);
-                    c13 = V.LoadVector(c + cRow + 3 * V.Count);
-                }
-                if (THeight.Value > 2)
-                {
-                    c20 = V.LoadVector(c + 2 * cRow);
-                    c21 = V.LoadVector(c + 2 * cRow + V.Count);
-                }
-                if (THeight.Value > 2 && TWidth.Value > 2)
-                {
-                    c22 = V.LoadVector(c + 2 * cRow + 2 * V.Count);
-                    c23 = V.LoadVector(c + 2 * cRow + 3 * V.Count);
-                }
-            }
-            T* line0 = a, line1 = a + aLine, line2 = a + 2 * aLine, line3 = a + 3 * aLine, right = b; // three rows or four columns
-            for (var n = count; n > 0; n--, line0 += aStep, line1 += aStep, line2 += aStep, line3 += aStep, right += bStep)
-            {
-                var left = inner;
-                for (; left >= 4; left -= 4, line0 += aTurn, line1 += aTurn, line2 += aTurn, line3 += aTurn, right += bTurn)
-                {
-                    {
-                        TVector a0 = V.CreateVector(line0[0]), a1 = V.CreateVector(TLayout.At(line1, line0, 1, 0)), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line0, 2, 0)) : default;
-                        var value = V.LoadVector(right);
-                        c00 = V.MultiplyAddVectors(a0, value, c00);
-                        c10 = V.MultiplyAddVectors(a1, value, c10);
-                        if (THeight.Value > 2)
-                            c20 = V.MultiplyAddVectors(a2, value, c20);
-                        value = V.LoadVector(right + V.Count);
-                        c01 = V.MultiplyAddVectors(a0, value, c01);
-                        c11 = V.MultiplyAddVectors(a1, value, c11);
-                        if (THeight.Value > 2)
-                            c21 = V.MultiplyAddVectors(a2, value, c21);
-                        if (TWidth.Value > 2)
-                        {
-                            value = V.LoadVector(right + 2 * V.Count);
-                            c02 = V.MultiplyAddVectors(a0, value, c02);
-                            c12 = V.MultiplyAddVectors(a1, value, c12);
-                            if (THeight.Value > 2)
-                                c22 = V.MultiplyAddVectors(a2, value, c22);
-                            value = V.LoadVector(right + 3 * V.Count);
-                            c03 = V.MultiplyAddVectors(a0, value, c03);
-                            c13 = V.MultiplyAddVectors(a1, value, c13);
-                            if (THeight.Value > 2)
-                                c23 = V.MultiplyAddVectors(a2, value, c23);
-                        }
-                    }
-                    {
-                        TVector a0 = V.CreateVector(TLayout.At(line0, line1, 0, 1)), a1 = V.CreateVector(line1[1]), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line1, 2, 1)) : default;
-                        var value = V.LoadVector(right + bRow);
-                        c00 = V.MultiplyAddVectors(a0, value, c00);
-                        c10 = V.MultiplyAddVectors(a1, value, c10);
-                        if (THeight.Value > 2)
-                            c20 = V.MultiplyAddVectors(a2, value, c20);
-                        value = V.LoadVector(right + bRow + V.Count);
-                        c01 = V.MultiplyAddVectors(a0, value, c01);
-                        c11 = V.MultiplyAddVectors(a1, value, c11);
-                        if (THeight.Value > 2)
-                            c21 = V.MultiplyAddVectors(a2, value, c21);
-                        if (TWidth.Value > 2)
-                        {
-                            value = V.LoadVector(right + bRow + 2 * V.Count);
-                            c02 = V.MultiplyAddVectors(a0, value, c02);
-                            c12 = V.MultiplyAddVectors(a1, value, c12);
-                            if (THeight.Value > 2)
-                                c22 = V.MultiplyAddVectors(a2, value, c22);
-                            value = V.LoadVector(right + bRow + 3 * V.Count);
-                            c03 = V.MultiplyAddVectors(a0, value, c03);
-                            c13 = V.MultiplyAddVectors(a1, value, c13);
-                            if (THeight.Value > 2)
-                                c23 = V.MultiplyAddVectors(a2, value, c23);
-                        }
-                    }
-                    {
-                        TVector a0 = V.CreateVector(TLayout.At(line0, line2, 0, 2)), a1 = V.CreateVector(TLayout.At(line1, line2, 1, 2)), a2 = THeight.Value > 2 ? V.CreateVector(line2[2]) : default;
-                        var value = V.LoadVector(right + 2 * bRow);
-                        c00 = V.MultiplyAddVectors(a0, value, c00);
-                        c10 = V.MultiplyAddVectors(a1, value, c10);
-                        if (THeight.Value > 2)
-                            c20 = V.MultiplyAddVectors(a2, value, c20);
-                        value = V.LoadVector(right + 2 * bRow + V.Count);
-                        c01 = V.MultiplyAddVectors(a0, value, c01);
-                        c11 = V.MultiplyAddVectors(a1, value, c11);
-                        if (THeight.Value > 2)
-                            c21 = V.MultiplyAddVectors(a2, value, c21);
-                        if (TWidth.Value > 2)
-                        {
-                            value = V.LoadVector(right + 2 * bRow + 2 * V.Count);
-                            c02 = V.MultiplyAddVectors(a0, value, c02);
-                            c12 = V.MultiplyAddVectors(a1, value, c12);
-                            if (THeight.Value > 2)
-                                c22 = V.MultiplyAddVectors(a2, value, c22);
-                            value = V.LoadVector(right + 2 * bRow + 3 * V.Count);
-                            c03 = V.MultiplyAddVectors(a0, value, c03);
-                            c13 = V.MultiplyAddVectors(a1, value, c13);
-                            if (THeight.Value > 2)
-                                c23 = V.MultiplyAddVectors(a2, value, c23);
-                        }
-                    }
-                    {
-                        TVector a0 = V.CreateVector(TLayout.At(line0, line3, 0, 3)), a1 = V.CreateVector(TLayout.At(line1, line3, 1, 3)), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line3, 2, 3)) : default;
-                        var value = V.LoadVector(right + 3 * bRow);
-                        c00 = V.MultiplyAddVectors(a0, value, c00);
-                        c10 = V.MultiplyAddVectors(a1, value, c10);
-                        if (THeight.Value > 2)
-                            c20 = V.MultiplyAddVectors(a2, value, c20);
-                        value = V.LoadVector(right + 3 * bRow + V.Count);
-                        c01 = V.MultiplyAddVectors(a0, value, c01);
-                        c11 = V.MultiplyAddVectors(a1, value, c11);
-                        if (THeight.Value > 2)
-                            c21 = V.MultiplyAddVectors(a2, value, c21);
-                        if (TWidth.Value > 2)
-                        {
-                            value = V.LoadVector(right + 3 * bRow + 2 * V.Count);
-                            c02 = V.MultiplyAddVectors(a0, value, c02);
-                            c12 = V.MultiplyAddVectors(a1, value, c12);
-                            if (THeight.Value > 2)
-                                c22 = V.MultiplyAddVectors(a2, value, c22);
-                            value = V.LoadVector(right + 3 * bRow + 3 * V.Count);
-                            c03 = V.MultiplyAddVectors(a0, value, c03);
-                            c13 = V.MultiplyAddVectors(a1, value, c13);
-                            if (THeight.Value > 2)
-                                c23 = V.MultiplyAddVectors(a2, value, c23);
-                        }
-                    }
-                }
-                for (; left > 0; left--, line0 += aTurn / 4, line1 += aTurn / 4, line2 += aTurn / 4, line3 += aTurn / 4, right += bRow)
-                {
-                    TVector a0 = V.CreateVector(line0[0]), a1 = V.CreateVector(TLayout.At(line1, line0, 1, 0)), a2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(line2, line0, 2, 0)) : default;
-                    var value = V.LoadVector(right);
-                    c00 = V.MultiplyAddVectors(a0, value, c00);
-                    c10 = V.MultiplyAddVectors(a1, value, c10);
-                    if (THeight.Value > 2)
-                        c20 = V.MultiplyAddVectors(a2, value, c20);
-                    value = V.LoadVector(right + V.Count);
-                    c01 = V.MultiplyAddVectors(a0, value, c01);
-                    c11 = V.MultiplyAddVectors(a1, value, c11);
-                    if (THeight.Value > 2)
-                        c21 = V.MultiplyAddVectors(a2, value, c21);
-                    if (TWidth.Value > 2)
-                    {
-                        value = V.LoadVector(right + 2 * V.Count);
-                        c02 = V.MultiplyAddVectors(a0, value, c02);
-                        c12 = V.MultiplyAddVectors(a1, value, c12);
-                        if (THeight.Value > 2)
-                            c22 = V.MultiplyAddVectors(a2, value, c22);
-                        value = V.LoadVector(right + 3 * V.Count);
-                        c03 = V.MultiplyAddVectors(a0, value, c03);
-                        c13 = V.MultiplyAddVectors(a1, value, c13);
-                        if (THeight.Value > 2)
-                            c23 = V.MultiplyAddVectors(a2, value, c23);
-                    }
-                }
-            }
-            V.StoreVector(c00, c);
-            V.StoreVector(c10, c + cRow);
-            V.StoreVector(c01, c + V.Count);
-            V.StoreVector(c11, c + cRow + V.Count);
-            if (TWidth.Value > 2)
-            {
-                V.StoreVector(c02, c + 2 * V.Count);
-                V.StoreVector(c12, c + cRow + 2 * V.Count);
-                V.StoreVector(c03, c + 3 * V.Count);
-                V.StoreVector(c13, c + cRow + 3 * V.Count);
-            }
-            if (THeight.Value > 2)
-            {
-                V.StoreVector(c20, c + 2 * cRow);
-                V.StoreVector(c21, c + 2 * cRow + V.Count);
-            }
-            if (THeight.Value > 2 && TWidth.Value > 2)
-            {
-                V.StoreVector(c22, c + 2 * cRow + 2 * V.Count);
-                V.StoreVector(c23, c + 2 * cRow + 3 * V.Count);
-            }
-        }
-    }
-
-    /// <summary>Which way a matrix lies, known to the compiler.</summary>
-    private interface ILayout
-    {
-        static abstract bool IsRows { get; }
-
-        /// <summary>The value of a row and a column, where lines are either.</summary>
-        static abstract T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged;
-    }
-
-    private readonly struct InRows : ILayout
-    {
-        public static bool IsRows => true;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => rowLine[column];
-    }
-
-    private readonly struct InColumns : ILayout
-    {
-        public static bool IsRows => false;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => columnLine[row];
-    }
-
-    /// <summary>A number that the compiler knows: of rows, of registers, of values.</summary>
-    private interface INumber
-    {
-        static abstract int Value { get; }
-    }
-
-    private readonly struct One : INumber
-    {
-        public static int Value => 1;
-    }
-
-    private readonly struct Two : INumber
-    {
-        public static int Value => 2;
-    }
-
-    private readonly struct Three : INumber
-    {
-        public static int Value => 3;
-    }
-
-    private readonly struct Four : INumber
-    {
-        public static int Value => 4;
     }
 }
