@@ -6,7 +6,7 @@ namespace LlamaFullstack.Inference;
 internal sealed unsafe class BatchActivation
 {
     private readonly float* _values;    // (tiles, length, Tile)
-    private readonly sbyte* _int8;      // (tiles, length, Tile)
+    private readonly short* _int8;      // (tiles, length, Tile): int16, or int8 in the first half of each tile's
     private readonly float* _scales;    // (tiles, groups, Tile)
     private readonly int* _sums;        // (tiles, groups, Tile)
     private readonly int _length;
@@ -25,7 +25,7 @@ internal sealed unsafe class BatchActivation
         if (groupSize == 0)
             return;
         var groups = (long)tiles * (length / groupSize) * KernelSet.Tile;
-        _int8 = buffers.Allocate<sbyte>((long)tiles * length * KernelSet.Tile);
+        _int8 = buffers.Allocate<short>((long)tiles * length * KernelSet.Tile);
         _scales = buffers.Allocate<float>(groups);
         _sums = buffers.Allocate<int>(groups);
     }
@@ -37,6 +37,6 @@ internal sealed unsafe class BatchActivation
     public Int8Tile Int8(int tile)
     {
         var groups = (long)tile * (_length / _groupSize) * KernelSet.Tile;
-        return new Int8Tile(_int8 + (long)tile * _length * KernelSet.Tile, _scales + groups, _sums + groups, _length, _groupSize);
+        return new Int8Tile((sbyte*)(_int8 + (long)tile * _length * KernelSet.Tile), _scales + groups, _sums + groups, _length, _groupSize);
     }
 }

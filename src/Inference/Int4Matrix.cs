@@ -17,7 +17,7 @@ internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int
     public override void Multiply(KernelSet kernels, Activation x, float* output, Part rows) =>
         kernels.Integer.MatVecInt4(codes + (long)rows.Start * Cols / 2, scales + (long)rows.Start * _groups, x.Int8, output + rows.Start, rows.Count);
 
-    public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTile(x.Values(tile), x.Int8(tile));
+    public override void Prepare(KernelSet kernels, BatchActivation x, int tile) => kernels.Integer.QuantizeTileForInt4(x.Values(tile), x.Int8(tile));
 
     // A batch is bound by arithmetic: a few rows become a byte a weight once, and every tile of tokens is multiplied with them.
     public override void Unpack(KernelSet kernels, Part rows, byte* scratch)

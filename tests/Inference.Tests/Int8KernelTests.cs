@@ -138,7 +138,7 @@ public sealed unsafe class Int8KernelTests
         Of(set).MatMulInt8(arranged.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
         for (var i = 0; i < output.Length; i++)
             AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c], group => scales[i / Tile * tile.Groups + group], bias: 128, output[i]);
-    }, set);
+    }, set, forInt4: false);
 
     [Theory, MemberData(nameof(Sets))]
     public void MatMulInt4_AnyGroups_IsWithinItsSummationBound(string set) => ForEachTile((x, tile, rows, scales, random) =>
@@ -149,7 +149,7 @@ public sealed unsafe class Int8KernelTests
         Of(set).MatMulInt4(w.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
         for (var i = 0; i < output.Length; i++)
             AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c] - Int4Groups.Offset, group => scales[i / Tile * tile.Groups + group], bias: 8, output[i]);
-    }, set);
+    }, set, forInt4: true);
 
     [Theory, MemberData(nameof(Sets))]
     public void Quantize_RandomGroups_GivesTheSameBits(string set)
@@ -203,6 +203,12 @@ public sealed unsafe class Int8KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void QuantizeTile_StrangeValuesAndHalves_GivesEachTokensOwnBits(string set)
     {
+        foreach (var forInt4 in new[] { false, true })
+            AssertTileIsEachTokensOwn(set, forInt4);
+    }
+
+    private static void AssertTileIsEachTokensOwn(string set, bool forInt4)
+    {
         const int GroupSize = 32;
         float[] strange = [0f, float.Epsilon, 190 * float.Epsilon, -190 * float.Epsilon, float.MaxValue, float.PositiveInfinity, float.NegativeInfinity, float.NaN];
         // A first value of 127 makes the scale 1; then come halves and their neighbours. Every third token has strange values instead.
@@ -215,20 +221,30 @@ public sealed unsafe class Int8KernelTests
                 : token % 3 == 1 ? half : token % 2 == 0 ? MathF.BitIncrement(half) : MathF.BitDecrement(half);
         });
         var n = values.Length / Tile;
-        var (q, scales, sums) = (PinnedArray.Of<sbyte>(n * Tile), PinnedArray.Of<float>(3 * Tile), PinnedArray.Of<int>(3 * Tile));
-        Of(set).QuantizeTile(values.Pointer(), new Int8Tile(q.Pointer(), scales.Pointer(), sums.Pointer(), n, GroupSize));
+        var (q, scales, sums) = (PinnedArray.Of<short>(n * Tile), PinnedArray.Of<float>(3 * Tile), PinnedArray.Of<int>(3 * Tile));
+        var tile = new Int8Tile((sbyte*)q.Pointer(), scales.Pointer(), sums.Pointer(), n, GroupSize);
+        QuantizeTile(Of(set), forInt4, values.Pointer(), tile);
+        var words = !forInt4 && Of(set) is IntegerKernels256WithoutVnni;
         for (var t = 0; t < Tile; t++)
         {
             var expected = new Quantized(n, GroupSize);
             Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), expected.Vector);
-            Assert.Equal(expected.Values, Enumerable.Range(0, n).Select(i => q[(i / 4 * Tile + t) * 4 + i % 4]));
+            Assert.Equal(expected.Values, Enumerable.Range(0, n).Select(i => words ? (sbyte)q[(i / 2 * Tile + t) * 2 + i % 2] : tile.Values[(i / 4 * Tile + t) * 4 + i % 4]));
             Assert.Equal(expected.Scales, Enumerable.Range(0, 3).Select(group => scales[group * Tile + t]));
             Assert.Equal(expected.Sums, Enumerable.Range(0, 3).Select(group => sums[group * Tile + t]));
         }
     }
 
+    private static void QuantizeTile(IntegerKernels kernels, bool forInt4, float* x, Int8Tile tile)
+    {
+        if (forInt4)
+            kernels.QuantizeTileForInt4(x, tile);
+        else
+            kernels.QuantizeTile(x, tile);
+    }
+
     private static IntegerKernels Of(string set) =>
-        set == "avx2" ? new IntegerKernels256<Avx2Products>(Scalar)
+        set == "avx2" ? new IntegerKernels256WithoutVnni(Scalar)
         : set == "avx512" ? new IntegerKernels512WithoutVnni(Scalar)
         : KernelSets.Select(set).Integer;
 
@@ -240,16 +256,16 @@ public sealed unsafe class Int8KernelTests
     }
 
     /// <summary>Tiles of every shape, quantised by a set, with each token's values, the weights' rows and their scales.</summary>
-    private static void ForEachTile(Action<Quantized[], Int8Tile, int, float[], Random> test, string set) => ForEachShape((groupSize, groups, random) =>
+    private static void ForEachTile(Action<Quantized[], Int8Tile, int, float[], Random> test, string set, bool forInt4) => ForEachShape((groupSize, groups, random) =>
     {
         if (groupSize % 4 != 0)
             return;
         var n = groups * groupSize;
-        // A token of zeros, one of ones, and random ones.
-        var values = PinnedArray.Of(n * Tile, i => i % Tile == 5 ? 0f : i % Tile == 6 ? 1f : random.NextSingle() - 0.5f);
-        var (q, tileScales, sums) = (PinnedArray.Of<sbyte>(n * Tile), PinnedArray.Of<float>(groups * Tile), PinnedArray.Of<int>(groups * Tile));
-        var tile = new Int8Tile(q.Pointer(), tileScales.Pointer(), sums.Pointer(), n, groupSize);
-        Of(set).QuantizeTile(values.Pointer(), tile);
+        // A token of zeros, one of ones, one whose pairs of features are the largest of either sign, and random ones.
+        var values = PinnedArray.Of(n * Tile, i => i % Tile == 5 ? 0f : i % Tile == 6 ? 1f : i % Tile == 7 ? 1f - i / Tile / 2 % 2 * 2 : random.NextSingle() - 0.5f);
+        var (q, tileScales, sums) = (PinnedArray.Of<short>(n * Tile), PinnedArray.Of<float>(groups * Tile), PinnedArray.Of<int>(groups * Tile));
+        var tile = new Int8Tile((sbyte*)q.Pointer(), tileScales.Pointer(), sums.Pointer(), n, groupSize);
+        QuantizeTile(Of(set), forInt4, values.Pointer(), tile);
         var tokens = new Quantized[Tile];
         for (var t = 0; t < Tile; t++)
         {

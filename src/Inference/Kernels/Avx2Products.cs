@@ -20,4 +20,15 @@ internal readonly struct Avx2Products : IByteProducts
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> MultiplyAddCodes(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) =>
         sum + Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(w, x), Vector256<short>.One);
+
+    /// <summary>Σ |x| over x &lt; 0.</summary>
+    /// <param name="x">(n).</param>
+    /// <param name="n">A multiple of 32.</param>
+    public static unsafe int SumOfNegatives(sbyte* x, nint n)
+    {
+        var sum = Vector256<int>.Zero;
+        for (nint i = 0; i < n; i += 32)
+            sum = MultiplyAddCodes(sum, Vector256.Max(-Vector256.Load(x + i), Vector256<sbyte>.Zero).AsByte(), Vector256<sbyte>.One);
+        return Vector256.Sum(sum);
+    }
 }

@@ -26,9 +26,6 @@ internal unsafe interface ILanes<TVector> where TVector : struct
     /// <summary>Stores whole numbers of −128 to 127 as int8.</summary>
     static abstract void StoreInt8(TVector v, sbyte* to);
 
-    /// <summary>Asks for the memory of four registers at <paramref name="address"/> to be brought near. Any address is allowed.</summary>
-    static abstract void Prefetch(float* address);
-
     /// <summary>The same number in every lane.</summary>
     static abstract TVector Broadcast(float value);
 

@@ -30,7 +30,7 @@ internal static unsafe class Int8Rows512<TSize>
         var (cols, groups) = ((nint)x.Length, (nint)x.Groups);
         var negatives = stackalloc int[x.Groups];
         for (nint group = 0; group < groups; group++)
-            negatives[group] = SumOfNegatives(x.Values + group * n, n);
+            negatives[group] = Avx2Products.SumOfNegatives(x.Values + group * n, n);
 
         // (rows, groups) to (groups, rows), and back.
         var turn = Vector512.Create(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -112,16 +112,5 @@ internal static unsafe class Int8Rows512<TSize>
     {
         var sum = Avx2Products.MultiplyAdd(Vector256<int>.Zero, Vector256.Load(w).AsByte(), Vector256.Load(x));
         return n > 32 ? Avx2Products.MultiplyAdd(sum, Vector256.Load(w + 32).AsByte(), Vector256.Load(x + 32)) : sum;
-    }
-
-    private static int SumOfNegatives(sbyte* x, nint n)
-    {
-        var sum = Vector256<int>.Zero;
-        for (nint i = 0; i < n; i += 32)
-        {
-            var v = Vector256.Load(x + i);
-            sum = Avx2Products.MultiplyAddCodes(sum, Vector256.Max(-v, Vector256<sbyte>.Zero).AsByte(), Vector256<sbyte>.One);
-        }
-        return Vector256.Sum(sum);
     }
 }

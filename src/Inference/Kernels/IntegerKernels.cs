@@ -21,8 +21,12 @@ internal abstract unsafe class IntegerKernels
 
     /// <summary>As <see cref="Quantize"/>, for a tile of tokens.</summary>
     /// <param name="x">Activations, (features, Tile).</param>
-    /// <param name="q">Filled with the values, scales and group sums.</param>
+    /// <param name="q">Filled with the values, as this set's <see cref="MatMulInt8"/> takes them, scales and group sums.</param>
     public abstract void QuantizeTile(float* x, Int8Tile q);
+
+    /// <summary>As <see cref="QuantizeTile"/>, with the values as <see cref="MatMulInt4"/> takes them: bytes, in every set.</summary>
+    /// <inheritdoc cref="QuantizeTile"/>
+    public virtual void QuantizeTileForInt4(float* x, Int8Tile q) => QuantizeTile(x, q);
 
     /// <summary>output[r] = Σ over groups g of float(Σ w[r][i] · x[i], i in g) · wScale[r][g] · xScale[g], in that order: runq.c's.</summary>
     /// <param name="w">Row-major int8 weights, (rows, cols).</param>
@@ -50,7 +54,7 @@ internal abstract unsafe class IntegerKernels
     /// <summary><see cref="MatVecInt8"/> for every token of a tile: output[r][t].</summary>
     /// <param name="w">Row-major weights from <see cref="ArrangeInt8"/>, (rows, features).</param>
     /// <param name="wScales">(rows, features / group size); any alignment.</param>
-    /// <param name="x">Quantised activations of a tile.</param>
+    /// <param name="x">Activations of a tile from <see cref="QuantizeTile"/>.</param>
     /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
     /// <remarks>Cost: rows · features · Tile multiply-adds, which is what bounds it.</remarks>
@@ -59,7 +63,7 @@ internal abstract unsafe class IntegerKernels
     /// <summary><see cref="MatMulInt8"/> with 4-bit weights that have been unpacked: w[r][i] = code − 8.</summary>
     /// <param name="w">Row-major codes, a byte each, from <see cref="UnpackInt4"/>, (rows, features).</param>
     /// <param name="wScales">(rows, features / group size); any alignment.</param>
-    /// <param name="x">Quantised activations of a tile.</param>
+    /// <param name="x">Activations of a tile from <see cref="QuantizeTileForInt4"/>.</param>
     /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
     public abstract void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows);

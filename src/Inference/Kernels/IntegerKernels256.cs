@@ -100,33 +100,46 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void QuantizeTile(float* x, Int8Tile q)
     {
+        // Four features' tokens, as packing leaves them in half of the register, to four features of each token.
+        var order = Vector256.Create(Vector128.Create((sbyte)0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
         var values = (int*)q.Values;
         for (var group = 0; group < q.Groups; group++, x += q.GroupSize * Tile, values += q.GroupSize / 4 * Tile)
         {
             for (var lane = 0; lane < Tile; lane += Floats.Count)
             {
-                var max = Floats.Zero;
-                for (var i = 0; i < q.GroupSize; i++)
-                    max = Vector256.Max(max, Vector256.Abs(Vector256.Load(x + i * Tile + lane)));
-
-                var scales = max / Vector256.Create(Int8Groups.MaxMagnitude);
+                var (scales, sound) = TileScales(x + lane, q.GroupSize);
                 scales.Store(q.Scales + group * Tile + lane);
                 var sum = Ints.Zero;
                 for (var i = 0; i < q.GroupSize; i += 4)
                 {
-                    var packed = Ints.Zero;
-                    for (var b = 0; b < 4; b++)
-                    {
-                        var value = Vector256.ConvertToInt32(Rounded(x + (i + b) * Tile + lane, scales));
-                        sum += value;
-                        packed |= (value & Vector256.Create(0xff)) << (8 * b);
-                    }
-                    packed.Store(values + i / 4 * Tile + lane);
+                    var from = x + i * Tile + lane;
+                    var low = Avx2.PackSignedSaturate(Whole(from, scales), Whole(from + Tile, scales));
+                    var high = Avx2.PackSignedSaturate(Whole(from + 2 * Tile, scales), Whole(from + 3 * Tile, scales));
+                    var fours = Avx2.Shuffle(Avx2.PackSignedSaturate(low, high), order);
+                    fours = Vector256.Max(fours, Vector256.Create((sbyte)-Int8Groups.MaxMagnitude)) & sound.AsSByte();
+                    fours.AsInt32().Store(values + i / 4 * Tile + lane);
+                    sum += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(Vector256<byte>.One, fours), Vector256<short>.One);
                 }
                 sum.Store(q.Sums + group * Tile + lane);
             }
         }
     }
+
+    /// <summary>Eight tokens' scales of a group, and all bits set where one can be divided by.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    protected static (Floats Scales, Floats Sound) TileScales(float* x, int n)
+    {
+        // As whole numbers, magnitudes have the same order, with infinity and then NaN above all others.
+        var greatest = Ints.Zero;
+        for (var i = 0; i < n; i++)
+            greatest = Vector256.Max(greatest, Vector256.Load(x + i * Tile).AsInt32() & Vector256.Create(int.MaxValue));
+        var scales = greatest.AsSingle() / Int8Groups.MaxMagnitude;
+        return (scales, Sound(scales));
+    }
+
+    /// <summary>x / scale, rounded half away from zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    protected static Ints Whole(float* x, Floats scales) => Avx.ConvertToVector256Int32WithTruncation(Lanes256.AwayFromZero(Vector256.Load(x) / scales));
 
     public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
     {
@@ -206,10 +219,10 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     }
 
     public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<TProducts, TileSums256>.MatMul(w, wScales, x, output, rows);
+        TileProducts256<ByteTiles<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
 
     public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<CodeProducts<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
+        TileProducts256<CodeTiles<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
 
     public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize)
     {
@@ -226,16 +239,17 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     /// <summary>Whether groups are for <see cref="NarrowRows256{TProducts, TSize}"/>.</summary>
     private static bool IsNarrow(in Int8Vector x) => x.GroupSize is 4 or 8 or 16 && x.Groups >= NarrowStep;
 
-    // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Floats Rounded(float* x, Floats scales)
     {
         var limit = Vector256.Create(Int8Groups.MaxMagnitude);
         var quotient = Lanes256.Round(Vector256.Load(x) / scales);
-        quotient = Vector256.Max(Vector256.Min(quotient, limit), -limit);
-        var sound = Vector256.GreaterThan(scales, Floats.Zero) & Vector256.LessThan(scales, Vector256.Create(float.PositiveInfinity));
-        return quotient & sound;
+        return Vector256.Max(Vector256.Min(quotient, limit), -limit) & Sound(scales);
     }
+
+    // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats Sound(Floats scales) => Vector256.GreaterThan(scales, Floats.Zero) & Vector256.LessThan(scales, Vector256.Create(float.PositiveInfinity));
 
     /// <summary>One row of <see cref="MatVecInt4"/>: eight groups at a time, two a register.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

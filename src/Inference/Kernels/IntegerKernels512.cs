@@ -42,7 +42,7 @@ internal unsafe class IntegerKernels512<TProducts>(IntegerKernels narrow) : Inte
     }
 
     public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<TProducts, TileSums512>.MatMul(w, wScales, x, output, rows);
+        TileProducts256<ByteTiles<TProducts>, TileSums512>.MatMul(w, wScales, x, output, rows);
 
     public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
         TileProducts512.MatMulInt4(w, wScales, x, output, rows);

@@ -48,7 +48,7 @@ public static class KernelSets
 
         IntegerKernels integer256 = AvxVnni.IsSupported
             ? new IntegerKernels256<AvxVnniProducts>(integer128)
-            : new IntegerKernels256<Avx2Products>(integer128);
+            : new IntegerKernels256WithoutVnni(integer128);
         sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>>("v256", scalar, integer256));
         if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
         {

@@ -38,13 +38,6 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Prefetch(float* address)
-    {
-        Prefetching.Line(address);
-        Prefetching.Line(address + 16);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Broadcast(float value) => Vector256.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -71,9 +64,13 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Abs(Floats v) => Vector256.Abs(v);
 
-    // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Round(Floats v) => Vector256.Truncate(v + Vector256.CopySign(Vector256.Create(0.49999997f), v));
+    public static Floats Round(Floats v) => Vector256.Truncate(AwayFromZero(v));
+
+    /// <summary>A number that cutting off rounds half away from zero.</summary>
+    /// <remarks>0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats AwayFromZero(Floats v) => v + Vector256.CopySign(Vector256.Create(0.49999997f), v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Sqrt(Floats v) => Vector256.Sqrt(v);

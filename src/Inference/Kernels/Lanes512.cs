@@ -36,15 +36,6 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Prefetch(float* address)
-    {
-        Prefetching.FarLine(address);
-        Prefetching.FarLine(address + 16);
-        Prefetching.FarLine(address + 32);
-        Prefetching.FarLine(address + 48);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Broadcast(float value) => Vector512.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

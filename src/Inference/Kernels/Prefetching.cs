@@ -25,6 +25,17 @@ internal static unsafe class Prefetching
             Sse.Prefetch1(address);
     }
 
+    /// <summary>Asks for 256 bytes as <see cref="FarLine"/> does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void FarLines(void* address)
+    {
+        var from = (byte*)address;
+        FarLine(from);
+        FarLine(from + 64);
+        FarLine(from + 128);
+        FarLine(from + 192);
+    }
+
     /// <summary>Asks for a part of some memory to be brought into the second cache, where it does not drive out what is being computed with.</summary>
     /// <param name="from">The memory.</param>
     /// <param name="bytes">Its length.</param>

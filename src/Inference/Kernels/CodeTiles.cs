@@ -4,19 +4,19 @@ using LlamaFullstack.Core.Quantization;
 
 namespace LlamaFullstack.Inference.Kernels;
 
-/// <summary>Products of 4-bit weights that have been unpacked, a code of 0 to 15 a byte: unsigned already, and 8 too large.</summary>
+/// <summary>4-bit weights that have been unpacked, a code of 0 to 15 a byte: unsigned already, and 8 too large.</summary>
 /// <typeparam name="TProducts">How this processor multiplies bytes.</typeparam>
-internal readonly struct CodeProducts<TProducts> : IByteProducts
+internal readonly struct CodeTiles<TProducts> : ITileProducts
     where TProducts : struct, IByteProducts
 {
-    public static int Bias => Int4Groups.Offset;
+    public static int Size => sizeof(byte);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<byte> Weights(Vector256<sbyte> w) => w.AsByte();
+    public static Vector256<int> Start(Vector256<int> sums) => sums * -Int4Groups.Offset;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> MultiplyAdd(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) => TProducts.MultiplyAddCodes(sum, w, x);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<int> MultiplyAddCodes(Vector256<int> sum, Vector256<byte> w, Vector256<sbyte> x) => TProducts.MultiplyAddCodes(sum, w, x);
+    public static Vector256<int> Total(Vector256<int> sum) => sum;
 }
