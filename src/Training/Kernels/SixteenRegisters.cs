@@ -100,22 +100,22 @@ internal static unsafe class SixteenRegisters
                 for (; left >= 4; left -= 4, line0 += aTurn, line1 += aTurn, line2 += aTurn, line3 += aTurn, right += bTurn)
                 {
                     Step<V, TVector, T, THeight, TWidth>(
-                        line0, TLayout.Of(line1, line0, 1, 0), TLayout.Of(line2, line0, 2, 0), right,
+                        line0[0], TLayout.At(line1, line0, 1, 0), TLayout.At(line2, line0, 2, 0), right, 0,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
                     Step<V, TVector, T, THeight, TWidth>(
-                        TLayout.Of(line0, line1, 0, 1), TLayout.Of(line1, line1, 1, 1), TLayout.Of(line2, line1, 2, 1), right + bRow,
+                        TLayout.At(line0, line1, 0, 1), line1[1], TLayout.At(line2, line1, 2, 1), right, bRow,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
                     Step<V, TVector, T, THeight, TWidth>(
-                        TLayout.Of(line0, line2, 0, 2), TLayout.Of(line1, line2, 1, 2), TLayout.Of(line2, line2, 2, 2), right + 2 * bRow,
+                        TLayout.At(line0, line2, 0, 2), TLayout.At(line1, line2, 1, 2), line2[2], right, 2 * bRow,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
                     Step<V, TVector, T, THeight, TWidth>(
-                        TLayout.Of(line0, line3, 0, 3), TLayout.Of(line1, line3, 1, 3), TLayout.Of(line2, line3, 2, 3), right + 3 * bRow,
+                        TLayout.At(line0, line3, 0, 3), TLayout.At(line1, line3, 1, 3), TLayout.At(line2, line3, 2, 3), right, 3 * bRow,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
                 }
                 for (; left > 0; left--, line0 += aTurn / 4, line1 += aTurn / 4, line2 += aTurn / 4, line3 += aTurn / 4, right += bRow)
                 {
                     Step<V, TVector, T, THeight, TWidth>(
-                        line0, TLayout.Of(line1, line0, 1, 0), TLayout.Of(line2, line0, 2, 0), right,
+                        line0[0], TLayout.At(line1, line0, 1, 0), TLayout.At(line2, line0, 2, 0), right, 0,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
                 }
             }
@@ -126,23 +126,23 @@ internal static unsafe class SixteenRegisters
         }
     }
 
-    /// <summary>Adds the products of a column of A, a value of each row, and a row of B.</summary>
+    /// <summary>Adds the products of a column of A, a value of each row, and a row of B, at an offset: that is a part of an instruction, a pointer would be one more.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Step<V, TVector, T, THeight, TWidth>(
-        T* row0, T* row1, T* row2, T* b,
+        T a0, T a1, T a2, T* b, nint bAt,
         ref TVector c00, ref TVector c01, ref TVector c02, ref TVector c03,
         ref TVector c10, ref TVector c11, ref TVector c12, ref TVector c13,
         ref TVector c20, ref TVector c21, ref TVector c22, ref TVector c23)
         where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where THeight : struct, INumber where TWidth : struct, INumber
     {
-        TVector a0 = V.CreateVector(*row0), a1 = V.CreateVector(*row1), a2 = THeight.Value > 2 ? V.CreateVector(*row2) : default;
-        AddColumn<V, TVector, T, THeight>(a0, a1, a2, V.LoadVector(b), ref c00, ref c10, ref c20);
-        AddColumn<V, TVector, T, THeight>(a0, a1, a2, V.LoadVector(b + V.Count), ref c01, ref c11, ref c21);
+        TVector v0 = V.CreateVector(a0), v1 = V.CreateVector(a1), v2 = THeight.Value > 2 ? V.CreateVector(a2) : default;
+        AddColumn<V, TVector, T, THeight>(v0, v1, v2, V.LoadVector(b + bAt), ref c00, ref c10, ref c20);
+        AddColumn<V, TVector, T, THeight>(v0, v1, v2, V.LoadVector(b + bAt + V.Count), ref c01, ref c11, ref c21);
         if (TWidth.Value == 2)
             return;
-        AddColumn<V, TVector, T, THeight>(a0, a1, a2, V.LoadVector(b + 2 * V.Count), ref c02, ref c12, ref c22);
-        AddColumn<V, TVector, T, THeight>(a0, a1, a2, V.LoadVector(b + 3 * V.Count), ref c03, ref c13, ref c23);
+        AddColumn<V, TVector, T, THeight>(v0, v1, v2, V.LoadVector(b + bAt + 2 * V.Count), ref c02, ref c12, ref c22);
+        AddColumn<V, TVector, T, THeight>(v0, v1, v2, V.LoadVector(b + bAt + 3 * V.Count), ref c03, ref c13, ref c23);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -180,8 +180,8 @@ internal static unsafe class SixteenRegisters
     {
         static abstract bool IsRows { get; }
 
-        /// <summary>Where the value of a row and a column lies, of which one is a line.</summary>
-        static abstract T* Of<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged;
+        /// <summary>The value of a row and a column, of which one is a line.</summary>
+        static abstract T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged;
     }
 
     private readonly struct InRows : ILayout
@@ -189,7 +189,7 @@ internal static unsafe class SixteenRegisters
         public static bool IsRows => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static T* Of<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => rowLine + column;
+        public static T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => rowLine[column];
     }
 
     private readonly struct InColumns : ILayout
@@ -197,6 +197,6 @@ internal static unsafe class SixteenRegisters
         public static bool IsRows => false;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static T* Of<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => columnLine + row;
+        public static T At<T>(T* rowLine, T* columnLine, int row, int column) where T : unmanaged => columnLine[row];
     }
 }
