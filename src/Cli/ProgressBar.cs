@@ -33,12 +33,12 @@ internal sealed class ProgressBar(string label) : IDisposable
                 return;
             _lastShown = now;
             var share = total > 0 ? Math.Clamp(done / total, 0, 1) : 0;
-            var left = share is > 0 and < 1 && now.TotalSeconds > 1 ? $", {StatusLine.Duration(now * ((1 - share) / share))} left" : "";
+            var left = share is > 0 and < 1 && now.TotalSeconds > 1 ? $"{(note.Length > 0 ? ", " : "")}{StatusLine.Duration(now * ((1 - share) / share))} left" : "";
             var percent = total > 0 ? $"{share * 100,3:0}%" : "";
             if (_line is null)
                 Console.Error.WriteLine($"{label} {percent} {note}{left}".TrimEnd());
             else
-                _line.Draw($"{label}{Bar(share, HelpPage.TerminalColumns - TextColumns.Of(label))} {percent} {note}{left}");
+                _line.Draw($"{label}{Bar(share, TextColumns.OfTerminal - TextColumns.Of(label))} {percent} {note}{left}");
         }
     }
 

@@ -19,7 +19,7 @@ internal sealed class RunnableFile : IDisposable
             using var bar = new ProgressBar($"copying {source.Path}");
             ModelBinWriter.Write(Path, source.Tensors, version: 1, progress: new Reporter<TensorWritten>(at => bar.Report(at.Index + 1, at.Count, at.Tensor.Name)), cancellation: cancellation);
         }
-        catch (IOException e)
+        catch (IOException e) when (!e.Message.StartsWith(source.Path, StringComparison.Ordinal)) // what cannot be read of the model says so itself
         {
             throw new IOException($"{source.Path}: the engine needs a copy of it in float32, deleted afterwards, which cannot be written: {e.Message.TrimEnd('.')}. TMPDIR names another folder.", e.HResult);
         }

@@ -14,7 +14,7 @@ internal sealed class StatusLine(TextWriter terminal)
     /// <summary>Draws the line anew. What is longer than the terminal is wide is cut: wrapped, it could not be drawn over.</summary>
     public void Draw(string line)
     {
-        var width = HelpPage.TerminalColumns - 1; // a terminal wraps once its last column is full
+        var width = TextColumns.OfTerminal - 1; // a terminal wraps once its last column is full
         var (text, columns) = TextColumns.Fit(line, width);
         terminal.Write("\r" + text + new string(' ', Math.Max(0, Math.Min(_shown, width) - columns)));
         _shown = columns;

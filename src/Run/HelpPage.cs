@@ -25,11 +25,8 @@ public sealed class HelpPage(string description, string usage)
             _tables.Add((heading, table));
     }
 
-    /// <summary>How wide the terminal is; 80 of one that does not know it, as over a serial line.</summary>
-    public static int TerminalColumns => Console.WindowWidth is > 1 and var columns ? columns : 80;
-
     /// <summary>Writes the page to stdout.</summary>
-    public void Print() => Console.Out.Write(ToText(Console.IsOutputRedirected ? MostColumns : TerminalColumns));
+    public void Print() => Console.Out.Write(ToText(Console.IsOutputRedirected ? MostColumns : TextColumns.OfTerminal));
 
     /// <summary>The page.</summary>
     /// <param name="columns">How wide the terminal is, in characters; 40 to 100 of them are used.</param>

@@ -119,7 +119,7 @@ public sealed record RunOptions
     public static HelpPage HelpOf(string program)
     {
         var page = new HelpPage(Description, $"{program} MODEL [options]");
-        page.Add(null, [("MODEL", "A model file of llama2.c's or llamafs's, such as out/model.bin, or a GGUF file of a Llama model.")]);
+        page.Add(null, [("MODEL", "A model file of llama2.c's or llamafs's, such as out/model.bin, or a GGUF file of a Llama model; in llamafs also the name of one that llamafs pull has brought, such as stories15M.")]);
         page.Add("Options", Flags.Select(flag => ($"{flag.Letter}, {flag.Name}", flag.Description)));
         return page;
     }

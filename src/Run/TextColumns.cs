@@ -16,6 +16,9 @@ public static class TextColumns
         (0x16FE0, 0x18DFF), (0x1AFF0, 0x1B2FF), (0x1F300, 0x1F64F), (0x1F680, 0x1F6FF), (0x1F7E0, 0x1F7EB), (0x1F900, 0x1F9FF), (0x1FA70, 0x1FAFF), (0x20000, 0x3FFFD),
     ];
 
+    /// <summary>How wide the terminal is; 80 of one that does not know it, as over a serial line.</summary>
+    public static int OfTerminal => Console.WindowWidth is > 1 and var columns ? columns : 80;
+
     /// <summary>A text without control characters but for the ends of lines: on a terminal an escape or a shift would be obeyed.</summary>
     public static string Printable(string text) => string.Concat(text.Select(c => char.IsControl(c) && c != '\n' ? NoCharacter : c));
 

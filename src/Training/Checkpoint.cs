@@ -99,7 +99,7 @@ public sealed class Checkpoint : ITensorSource, IDisposable
     /// <exception cref="InvalidDataException">It is no checkpoint, or it is damaged.</exception>
     public static Checkpoint Open(string path)
     {
-        if (!File.Exists(path))
+        if (!InputFile.Exists(path))
             throw new FileNotFoundException($"{path}: no such checkpoint. llamafs train writes one when it evaluates, ends or is interrupted.");
         var file = SafetensorsFile.Open(path);
         try

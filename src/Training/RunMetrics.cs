@@ -1,4 +1,6 @@
 using System.Text.Json;
+using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Training;
 
@@ -17,7 +19,7 @@ public sealed record RunMetrics(
     public static RunMetrics Read(string folder)
     {
         var path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
+        if (!InputFile.Exists(path))
             throw new FileNotFoundException($"{path}: no such file. {folder} is not the folder of a run of llamafs train, or that run has logged nothing yet.");
         var steps = new List<(long, double, double, double)>();
         var evaluations = new List<(long, double)>();
@@ -35,7 +37,7 @@ public sealed record RunMetrics(
             }
             catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
             {
-                throw new InvalidDataException($"{path}: a line is not a run's metric: {line}", e);
+                throw new InvalidDataException($"{path}: a line is not a run's metric: {PlainText.Quote(line)}", e);
             }
         }
         return new RunMetrics(steps, evaluations);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Model;
 using TorchSharp;
@@ -81,9 +82,12 @@ public sealed class Trainer : IDisposable
     /// <param name="cancellation">Ends the run after the update under way; the state is saved first.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled. It can be resumed.</exception>
     /// <exception cref="InvalidDataException">The loss is not a number any more, or far above that of guessing.</exception>
+    /// <exception cref="IOException">Another process trains into the folder, or a file cannot be written.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        if (_ranks.IsFirst && !_config.EvalOnly)
+        var writes = _ranks.IsFirst && !_config.EvalOnly;
+        using var folderLock = writes ? new FolderLock(_config.OutDir, "Wait until it is done, or name another --out_dir.") : null;
+        if (writes)
         {
             _progress = new RunRecord(_config, _progress);
             foreach (var note in _folder.Begin())

@@ -98,17 +98,19 @@ public static class TrainingOptions
     /// <param name="preset">One of <see cref="Presets"/>, or null.</param>
     /// <param name="configFile">A JSON file of options, or null.</param>
     /// <param name="values">Option names and values.</param>
+    /// <param name="cancellation">Ends the wait where the config file is a pipe that nobody writes into.</param>
     /// <exception cref="ArgumentException">A value is wrong; the message names its option.</exception>
     /// <exception cref="InvalidDataException">The config file or the checkpoint is wrong.</exception>
     /// <exception cref="IOException">The config file or the checkpoint cannot be read.</exception>
-    public static TrainingConfig Resolve(string? preset, string? configFile, IReadOnlyCollection<(string Name, string Value)> values)
+    public static TrainingConfig Resolve(string? preset, string? configFile, IReadOnlyCollection<(string Name, string Value)> values, CancellationToken cancellation = default)
     {
+        var json = configFile is null ? null : ReadConfig(configFile, cancellation); // once: it may be a pipe
         TrainingConfig Layered(TrainingConfig config)
         {
             if (preset is not null)
                 config = config.WithPreset(preset);
-            if (configFile is not null)
-                config = config.WithJson(ReadConfig(configFile), configFile);
+            if (json is not null)
+                config = config.WithJson(json, configFile!);
             return values.Aggregate(config, (so, value) => so.With(value.Name, value.Value));
         }
         var config = Layered(new TrainingConfig());
@@ -120,14 +122,11 @@ public static class TrainingOptions
         return config.FindProblem() is { } problem ? throw new ArgumentException(problem) : config;
     }
 
-    private static string ReadConfig(string path)
+    private static string ReadConfig(string path, CancellationToken cancellation)
     {
-        if (Directory.Exists(path))
-            throw new IOException($"--config {path}: is a folder, expected a JSON file of options.");
         try
         {
-            using var reader = new StreamReader(new FileStream(InputFile.Open(path), FileAccess.Read));
-            return reader.ReadToEnd();
+            return InputFile.ReadText(path, cancellation);
         }
         catch (IOException e)
         {

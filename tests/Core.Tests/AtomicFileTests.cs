@@ -36,4 +36,28 @@ public sealed class AtomicFileTests : IDisposable
         Assert.Equal([1], File.ReadAllBytes(_folder.File("x")));
         Assert.Equal([_folder.File("x")], Directory.GetFiles(_folder.Path));
     }
+
+    [Fact]
+    public void Write_WhileAnotherWrites_SaysSoAndLeavesItAlone()
+    {
+        var path = _folder.File("x");
+        AtomicFile.Write(path, file =>
+        {
+            Assert.Equal($"{path}: cannot be written there: another process is writing it.", Assert.Throws<IOException>(() => AtomicFile.WriteAllText(path, "second")).Message);
+            file.WriteByte(1);
+        });
+        Assert.Equal([1], File.ReadAllBytes(path));
+    }
+
+    [Fact]
+    public void Lock_OfAFolder_IsOneProcesssUntilItLetsGo()
+    {
+        var folder = _folder.File("made/here");
+        using (new FolderLock(folder, "Wait."))
+            Assert.Equal($"{folder}: another process is writing into this folder. Wait.", Assert.Throws<IOException>(() => new FolderLock(folder, "Wait.")).Message);
+        Assert.Empty(Directory.GetFiles(folder));
+        new FolderLock(folder, "Wait.").Dispose();
+        _folder.Write("file", [1]);
+        Assert.StartsWith($"{_folder.File("file")}: is a file, but ", Assert.Throws<IOException>(() => new FolderLock(_folder.File("file/x"), "Wait.")).Message);
+    }
 }

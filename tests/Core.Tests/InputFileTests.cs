@@ -54,5 +54,73 @@ public sealed class InputFileTests : IDisposable
     }
 
     [Fact]
+    [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
+    public void Exists_InAClosedFolder_IsNotAnsweredWithNo()
+    {
+        if (OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess)
+            Assert.Skip("takes away a permission, which binds neither root nor Windows");
+        var path = _folder.Write("closed/x.bin", [1]);
+        Assert.True(InputFile.Exists(path));
+        Assert.False(InputFile.Exists(path + "2"));
+        File.SetUnixFileMode(Path.GetDirectoryName(path)!, UnixFileMode.None);
+        try
+        {
+            Assert.Equal($"{path}: the system does not let you read it (permission denied).", Assert.Throws<IOException>(() => InputFile.Exists(path)).Message);
+        }
+        finally
+        {
+            File.SetUnixFileMode(Path.GetDirectoryName(path)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+    }
+
+    [Fact]
+    public void Exists_AFolderOrNothing_IsNoFile()
+    {
+        Assert.False(InputFile.Exists(_folder.Path));
+        Assert.False(InputFile.Exists(_folder.File("nowhere/x")));
+    }
+
+    [Fact]
+    public async Task ReadText_APipe_GivesWhatIsWrittenOrEndsWithTheWait()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("makes a named pipe");
+        var pipe = _folder.File("pipe.txt");
+        SystemProgram.Run("mkfifo", pipe);
+        using var stop = new CancellationTokenSource();
+        var waits = Task.Run(() => InputFile.ReadText(pipe, stop.Token));
+        Assert.NotSame(waits, await Task.WhenAny(waits, Task.Delay(300, TestContext.Current.CancellationToken)));
+        stop.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waits);
+
+        File.WriteAllText(pipe, "for the thread that waits still");
+
+        var other = _folder.File("other.txt");
+        SystemProgram.Run("mkfifo", other);
+        var reads = Task.Run(() => InputFile.ReadText(other, TestContext.Current.CancellationToken));
+        File.WriteAllText(other, "\uFEFFé");
+        Assert.Equal("é", await reads);
+    }
+
+    [Fact]
+    public void ReadText_ADeviceWithoutEnd_IsRefused()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Skip("there is no /dev");
+        Assert.Equal("/dev/zero: more than 64 MB, expected a short text.", Assert.Throws<InvalidDataException>(() => InputFile.ReadText("/dev/zero", TestContext.Current.CancellationToken)).Message);
+        Assert.Equal($"{_folder.Path}: is a folder, expected a file.", Assert.Throws<IOException>(() => InputFile.ReadText(_folder.Path, TestContext.Current.CancellationToken)).Message);
+    }
+
+    [Fact]
+    public void Read_WhatTheSystemCannotRead_IsNamed()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Skip("reads a file of Linux whose first page cannot be read");
+        const string path = "/proc/self/mem"; // a process's memory: nothing lies at address 0
+        using var file = InputFile.Open(path);
+        Assert.Equal($"{path}: Input/output error.", Assert.Throws<IOException>(() => InputFile.Read(file, path, 0, new byte[1])).Message);
+    }
+
+    [Fact]
     public void Open_NoName_AsksForOne() => Assert.Equal("the name of a file is empty: name one.", Assert.Throws<FileNotFoundException>(() => InputFile.Open("")).Message);
 }

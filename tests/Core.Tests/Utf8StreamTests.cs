@@ -50,6 +50,7 @@ public class Utf8StreamTests
     [Fact]
     public void Push_ControlCharacters_AreDroppedButWhiteSpaceIsNot()
     {
+        Assert.Equal("a[2J\n\tb", Encoding.UTF8.GetString(new Utf8Stream().Push(Encoding.UTF8.GetBytes("a\u009b[2J\n\tb\u0085")))); // the same command in one character
         Assert.Equal("a[2J\n\tb", Encoding.UTF8.GetString(new Utf8Stream().Push(Encoding.UTF8.GetBytes("a\u001b[2J\0\n\tb\u007f"))));
     }
 }

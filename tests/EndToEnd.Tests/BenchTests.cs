@@ -26,7 +26,7 @@ public class BenchTests
     [InlineData("--type bf16: expected one of fp32, int8, int4.", "--shape", "260K", "--type", "bf16")]
     [InlineData("--threads 1,x: expected numbers between 1 and 1024, such as 1,2,4.", "--shape", "260K", "--threads", "1,x")]
     [InlineData("--repeats 0: expected 1 or more.", "--shape", "260K", "--repeats", "0")]
-    [InlineData("--tokens 64 from --position 500 on: the model's context is 512.", "--shape", "260K", "--position", "500")]
+    [InlineData("--tokens 64 from --position 500 on: the model's context is 512.", "--shape", "260K", "--position", "500", "--tokens", "64")]
     public void Bench_AWrongOption_IsAUsageError(string message, params string[] args) =>
         Llamafs.Run(["bench", .. args]).AssertFails(2, message);
 }

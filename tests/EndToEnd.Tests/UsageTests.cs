@@ -72,11 +72,14 @@ public class UsageTests
         using var folder = new TempFolder();
         var path = folder.File("config.json");
         Llamafs.Run("train", "--config", path).AssertFails(1, $"--config {path}: no such file.");
-        Llamafs.Run("train", "--config", folder.Path).AssertFails(1, $"--config {folder.Path}: is a folder, expected a JSON file of options.");
+        Llamafs.Run("train", "--config", folder.Path).AssertFails(1, $"--config {folder.Path}: is a folder, expected a file.");
         folder.Write("config.json", "{ \"dim\": 64, bad"u8.ToArray());
         Llamafs.Run("train", "--config", path).AssertFails(1, $"{path}: not valid JSON in line 1;");
         folder.Write("config.json", "{ \"dim\": \"wide\" }"u8.ToArray());
         Llamafs.Run("train", "--config", path).AssertFails(2, $"{path}: --dim wide: expected a whole number.");
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "there is no /dev");
+        Llamafs.Run(["train", "--config", "/dev/stdin"], null, "{ \"dim\": \"wide\" }").AssertFails(2, "/dev/stdin: --dim wide: expected a whole number.");
+        Llamafs.Run(["train", "--config", "/dev/stdin", "--nproc_per_node=2"], null, "{}").AssertFails(1, "/dev/stdin: is a pipe or a device, expected a file.");
     }
 
     // llama2.c's own words; what stops each is the missing model or data, not an option.

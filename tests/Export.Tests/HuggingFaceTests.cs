@@ -95,6 +95,7 @@ public sealed class HuggingFaceTests : IDisposable
 
     [Theory]
     [InlineData("model_type", "\"qwen2\"", "model_type 'qwen2' is not Llama's architecture.")]
+    [InlineData("model_type", "null", "has no model_type, so it is not Hugging Face's. The folder of a run is a model once the run has saved a checkpoint.")]
     [InlineData("hidden_act", "\"gelu\"", "hidden_act 'gelu' is not supported, silu is.")]
     [InlineData("attention_bias", "true", "attention_bias is true, but the formats here have no place for biases.")]
     [InlineData("mlp_bias", "true", "mlp_bias is true, but the formats here have no place for biases.")]

@@ -35,6 +35,13 @@ public sealed class BenchmarkTests : IDisposable
     }
 
     [Fact]
+    public void Run_WithLittleContextLeft_DecodesToItsEnd()
+    {
+        using var model = RandomModelFile(version: 0);
+        Assert.Equal(3, Benchmark.Run(model, new() { Threads = 1, PromptTokens = 1, Position = 509, Repeats = 1 }, TestContext.Current.CancellationToken).DecodeTokens);
+    }
+
+    [Fact]
     public void Run_MoreThanTheContext_IsRefused()
     {
         using var model = RandomModelFile(version: 0);

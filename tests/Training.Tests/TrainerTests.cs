@@ -21,6 +21,19 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void Run_IntoTheFolderOfARunUnderWay_SaysSoAndLeavesItAlone()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        using (new FolderLock(config.OutDir, ""))
+            Assert.Equal($"{config.OutDir}: another process is writing into this folder. Wait until it is done, or name another --out_dir.", Assert.Throws<IOException>(() => Train(config)).Message);
+        Assert.Empty(Directory.GetFiles(config.OutDir));
+        Train(config);
+        using (new FolderLock(config.OutDir, ""))
+            Train(config with { InitFrom = "resume", EvalOnly = true }); // writes nothing
+    }
+
+    [Fact]
     public void Run_Twice_GivesTheSameLossesAndBytes()
     {
         using var folder = new TempFolder();

@@ -29,7 +29,8 @@ internal static partial class BenchCommand
         "Measure with each of these numbers of threads, such as 1,2,4. [default: what run chooses]", "-j");
     private static readonly Option<int?> Prompt = Options.CreateWithoutDefault<int?>("--prompt",
         $"Tokens of the prompt. [default: {BenchmarkSettings.DefaultPromptTokens}, or the model's context where that is shorter]").Where(count => count >= 1, "1 or more");
-    private static readonly Option<int> Tokens = Options.Create("--tokens", "Tokens to decode in a round.", Defaults.DecodeTokens, "-n").Where(count => count >= 1, "1 or more");
+    private static readonly Option<int?> Tokens = Options.CreateWithoutDefault<int?>("--tokens",
+        $"Tokens to decode in a round. [default: {BenchmarkSettings.DefaultDecodeTokens}, or the rest of the model's context where that is shorter]", "-n").Where(count => count >= 1, "1 or more");
     private static readonly Option<int> Position = Options.Create("--position", "Where decoding begins, to measure a long context.", Defaults.Position).Where(position => position >= 0, "0 or more");
     private static readonly Option<int> Repeats = Options.Create("--repeats", "Rounds; their median is shown.", Defaults.Repeats, "-r").Where(count => count >= 1, "1 or more");
     private static readonly Option<string> Arithmetic = Options.Create("--arithmetic", "fast, or strict for llama2.c's very bits.", "fast", "-a");
@@ -126,7 +127,7 @@ internal static partial class BenchCommand
               decode     {r.DecodeTokensPerSecond,10:N1} tok/s      {r.DecodeMilliseconds:0.000} ms a token, {r.DecodeTokens} tokens from position {r.Position} on
               weights    {r.WeightBytesPerSecond / 1e9,10:N1} GB/s       {r.WeightBytesPerToken / 1e6:N1} MB a token
               memory     {r.ReadBytesPerSecond / 1e9,10:N1} GB/s       read by as many threads; decoding reaches {r.ShareOfBandwidth:P0} of it
-              resident   {r.ResidentBytes / 1e6,10:N1} MB         medians of {r.Repeats} rounds, {RuntimeInformation.ProcessArchitecture}, .NET {Environment.Version}
+              resident   {r.ResidentBytes / 1e6,10:N1} MB         {(r.Repeats == 1 ? "one round" : $"medians of {r.Repeats} rounds")}, {RuntimeInformation.ProcessArchitecture}, .NET {Environment.Version}
             """;
         return card.ToString(CultureInfo.InvariantCulture);
     }

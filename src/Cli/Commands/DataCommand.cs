@@ -8,10 +8,10 @@ internal static class DataCommand
 {
     public static Command Create() => new("data", "Get stories and turn them into tokens.")
     {
-        DataSampleCommand.Create(),
         DataDownloadCommand.Create(),
-        DataPretokenizeCommand.Create(),
+        DataSampleCommand.Create(),
         DataTrainVocabCommand.Create(),
+        DataPretokenizeCommand.Create(),
     };
 
     /// <summary>--data_dir, the same for every command.</summary>

@@ -13,7 +13,7 @@ internal sealed class DatasetOptions
     private readonly Option<string?> _separator = Options.CreateWithoutDefault<string?>("--separator",
         "Of .txt: the line that parts two stories; or blank, line (each line is a story), none (each file is). [default: <|endoftext|> if there is one, else blank]");
     private readonly Option<string?> _textColumn = Options.CreateWithoutDefault<string?>("--text_column",
-        "Of .json, .jsonl and .parquet: the name of the text. [default: story, text, the only text column]");
+        "Of .json, .jsonl and .parquet: the name of the text. [default: story in .json, text in .jsonl, in .parquet the only column of text]");
     private readonly Option<string?> _validation = Options.CreateWithoutDefault<string?>("--validation",
         "What is not trained on: a share of the stories, a file's name, or first (file). [default: first; 0.05 of your own text]");
 

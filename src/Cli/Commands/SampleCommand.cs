@@ -20,7 +20,7 @@ internal static class SampleCommand
     public static Command Create()
     {
         var checkpoint = Options.Create("--checkpoint", "A model of any format: ckpt.safetensors of llamafs train, ckpt.pt of llama2.c, a model file, …", "out/ckpt.safetensors");
-        var start = Options.Create("--start", "What the text begins with; FILE:prompt.txt reads it from a file.", "");
+        var start = Options.Create("--start", "What the text begins with; FILE:prompt.txt reads it from a file, FILE:/dev/stdin from a pipe.", "");
         var numSamples = Options.Create("--num_samples", "Texts to write.", 1);
         var maxNewTokens = Options.Create("--max_new_tokens", "The most tokens of a text.", 100);
         var temperature = Options.Create("--temperature", "How freely to choose; 0 always takes the likeliest token.", 1.0);
@@ -55,7 +55,7 @@ internal static class SampleCommand
             throw new InvalidDataException($"{settings.Checkpoint}: has {foreign}, which is not of Llama 2's and not known to torch here. A model file or a GGUF file of it runs with llamafs run.");
         var tokenizer = new Tokenizer(ModelTokenizer.Of(settings.Tokenizer, source).Vocabulary);
         using var model = Transformer.Load(source.Tensors, ModelPlacement.Choose(settings.Device, settings.Dtype));
-        var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? ReadText(settings.Start[FilePrefix.Length..]) : settings.Start;
+        var text = settings.Start.StartsWith(FilePrefix, StringComparison.Ordinal) ? InputFile.ReadText(settings.Start[FilePrefix.Length..], cancellation) : settings.Start;
         var prompt = tokenizer.Encode(text, bos: true);
         var sampler = new TextSampler(model, settings.Temperature, settings.TopK, settings.Seed);
         using var output = StandardStreams.OpenOutput();
@@ -66,12 +66,6 @@ internal static class SampleCommand
             Write(output, tokenizer, prompt, sampler.Generate(prompt, settings.MaxNewTokens), cancellation);
         }
         return 0;
-    }
-
-    private static string ReadText(string path)
-    {
-        using var reader = new StreamReader(new FileStream(InputFile.Open(path), FileAccess.Read));
-        return reader.ReadToEnd();
     }
 
     /// <summary>Writes the prompt and then each token as it comes.</summary>

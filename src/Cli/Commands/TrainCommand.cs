@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Run;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Distributed;
@@ -23,11 +24,13 @@ internal static class TrainCommand
         {
             var given = options.Where(entry => parsed.GetResult(entry.Value) is not null)
                 .Select(entry => (entry.Key.Name, parsed.GetValue(entry.Value) ?? "True")).ToList();
-            var resolved = TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given);
+            var launches = parsed.GetValue(processes) is not (null or 1) && !ProcessGroup.IsLaunched && !parsed.GetValue(dryRun);
+            if (launches && parsed.GetValue(config) is { } file)
+                InputFile.CheckPlain(file); // each process reads it again, which of a pipe only the first could
+            var resolved = TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given, cancellation);
             if (parsed.GetValue(dryRun))
                 return Task.FromResult(DryRun(resolved, cancellation));
-            return Task.FromResult(parsed.GetValue(processes) is { } count and not 1 && !ProcessGroup.IsLaunched
-                ? Launch(count, cancellation) : Train(resolved, cancellation));
+            return Task.FromResult(launches ? Launch(parsed.GetValue(processes)!.Value, cancellation) : Train(resolved, cancellation));
         });
         return command;
     }

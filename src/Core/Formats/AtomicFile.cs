@@ -14,9 +14,7 @@ public static class AtomicFile
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         if (folder == "/dev")
             throw new IOException($"{path}: is a device, and would be replaced by a file. Name a file in a folder.");
-        for (var above = folder; above is not null; above = Path.GetDirectoryName(above))
-            if (File.Exists(above))
-                throw new IOException($"{above}: is a file, but {Path.GetFileName(path)} is to be written into a folder of this name. Remove it, or choose another folder.");
+        RequireFolder(folder, Path.GetFileName(path));
         if (Directory.Exists(path))
             throw new IOException($"{path}: is a folder, expected the name of a file to write.");
         var temporary = path + ".tmp";
@@ -40,6 +38,14 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Refuses a folder that is a file, or lies below one.</summary>
+    internal static void RequireFolder(string folder, string name)
+    {
+        for (var above = folder; above is not null; above = Path.GetDirectoryName(above))
+            if (File.Exists(above))
+                throw new IOException($"{above}: is a file, but {name} is to be written into a folder of this name. Remove it, or choose another folder.");
+    }
+
     private static FileStream Create(string folder, string temporary, string path)
     {
         try
@@ -49,8 +55,21 @@ public static class AtomicFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"{path}: cannot be written there: {e.Message}", e);
+            throw new IOException($"{path}: cannot be written there: {Reason(e, temporary)}", e.HResult);
         }
+    }
+
+    /// <summary>Why the system did not open a file for writing; its own words have the full name of the temporary file.</summary>
+    internal static string Reason(Exception e, string file) =>
+        e is UnauthorizedAccessException ? "the system does not let you (permission denied)."
+        : IsLocked(e) ? "another process is writing it."
+        : e.Message.Replace($" : '{Path.GetFullPath(file)}'", ".");
+
+    /// <summary>Whether a file could not be opened since another process has it for itself.</summary>
+    internal static bool IsLocked(Exception e)
+    {
+        const int Linux = 11, Mac = 35, Windows = 32; // EWOULDBLOCK of flock, ERROR_SHARING_VIOLATION
+        return e is IOException && (e.HResult & 0xFFFF) == (OperatingSystem.IsWindows() ? Windows : OperatingSystem.IsMacOS() ? Mac : Linux);
     }
 
     /// <inheritdoc cref="Write"/>

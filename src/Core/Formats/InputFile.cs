@@ -7,6 +7,7 @@ namespace LlamaFullstack.Core.Formats;
 public static partial class InputFile
 {
     private const int MostBytes = 1 << 30; // of a tokenizer: none is near
+    private const int MostTextBytes = 1 << 26; // of a prompt or of options: a device may have no end
 
     /// <summary>Opens a file that has something in it for reading at any offset. Others may replace or delete it meanwhile.</summary>
     /// <exception cref="IOException">The file is missing, is a folder, a pipe or a device, or cannot be read.</exception>
@@ -33,10 +34,7 @@ public static partial class InputFile
     /// <exception cref="IOException">There is no such file, it cannot be looked at, or it is a folder, a pipe or a device.</exception>
     public static void CheckPlain(string path)
     {
-        if (path.Length == 0)
-            throw new FileNotFoundException("the name of a file is empty: name one.");
-        if (Directory.Exists(path))
-            throw new IOException($"{path}: is a folder, expected a file.");
+        CheckName(path);
         var file = new FileInfo(path);
         var length = Named(path, () => file.Length); // of a link its own
         var isLink = file.Attributes.HasFlag(FileAttributes.ReparsePoint);
@@ -46,17 +44,73 @@ public static partial class InputFile
             CheckTarget(path, file);
     }
 
+    /// <summary>Whether there is a file of that name.</summary>
+    /// <exception cref="IOException">The system does not let it be seen, in a folder that is closed to this user.</exception>
+    public static bool Exists(string path)
+    {
+        if (File.Exists(path))
+            return true;
+        try
+        {
+            Named(path, () => File.GetAttributes(path));
+        }
+        catch (FileNotFoundException)
+        {
+        }
+        return false;
+    }
+
+    /// <summary>The whole of a small text: of a file, or once of what comes out of a pipe or of /dev/stdin.</summary>
+    /// <param name="path">The file or the pipe.</param>
+    /// <param name="cancellation">Ends the wait for whoever writes into a pipe.</param>
+    /// <exception cref="IOException">The file is missing, is a folder, or cannot be read.</exception>
+    /// <exception cref="InvalidDataException">The text is no small one.</exception>
+    public static string ReadText(string path, CancellationToken cancellation)
+    {
+        CheckName(path);
+        // The system waits inside open and read, whatever is asked for: a thread of its own does, and is left behind.
+        return Task.Run(() => Named(path, () => ReadAll(path)), CancellationToken.None).WaitAsync(cancellation).GetAwaiter().GetResult();
+    }
+
+    private static string ReadAll(string path)
+    {
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        using var text = new MemoryStream();
+        var buffer = new byte[1 << 16];
+        for (int count; (count = file.Read(buffer)) > 0;)
+        {
+            text.Write(buffer, 0, count);
+            if (text.Length > MostTextBytes)
+                throw new InvalidDataException($"{path}: more than {MostTextBytes >> 20} MB, expected a short text.");
+        }
+        text.Position = 0;
+        return new StreamReader(text).ReadToEnd();
+    }
+
     /// <summary>Reads bytes from an offset on, as many as there is room for.</summary>
+    /// <exception cref="IOException">The disk cannot read it.</exception>
     /// <exception cref="InvalidDataException">The file ends before; for files whose length was looked at, it was cut short since.</exception>
     public static void Read(SafeFileHandle file, string path, long offset, Span<byte> destination)
     {
         while (!destination.IsEmpty)
         {
-            var read = RandomAccess.Read(file, destination, offset);
+            var read = ReadSome(file, path, offset, destination);
             if (read == 0)
                 throw new InvalidDataException($"{path}: was cut short while it was being read.");
             offset += read;
             destination = destination[read..];
+        }
+    }
+
+    private static int ReadSome(SafeFileHandle file, string path, long offset, Span<byte> destination)
+    {
+        try
+        {
+            return RandomAccess.Read(file, destination, offset);
+        }
+        catch (IOException e)
+        {
+            throw Named(path, e);
         }
     }
 
@@ -71,6 +125,14 @@ public static partial class InputFile
         var bytes = GC.AllocateUninitializedArray<byte>((int)length);
         Read(file, path, 0, bytes);
         return bytes;
+    }
+
+    private static void CheckName(string path)
+    {
+        if (path.Length == 0)
+            throw new FileNotFoundException("the name of a file is empty: name one.");
+        if (Directory.Exists(path))
+            throw new IOException($"{path}: is a folder, expected a file.");
     }
 
     private static void CheckTarget(string path, FileInfo link)
@@ -103,9 +165,14 @@ public static partial class InputFile
         }
         catch (IOException e)
         {
-            var end = e.Message.IndexOf(" : '", StringComparison.Ordinal);
-            throw new IOException($"{path}: {(end < 0 ? e.Message.TrimEnd('.') : e.Message[..end])}.", e);
+            throw Named(path, e);
         }
+    }
+
+    private static IOException Named(string path, IOException e)
+    {
+        var end = e.Message.IndexOf(" : '", StringComparison.Ordinal);
+        return new IOException($"{path}: {(end < 0 ? e.Message.TrimEnd('.') : e.Message[..end])}.", e);
     }
 
     // Pipes, sockets and devices have no length, as an empty file has none; the system alone tells them apart, and .NET does not ask it.

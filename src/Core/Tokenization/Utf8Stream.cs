@@ -49,7 +49,7 @@ public sealed class Utf8Stream
                 return;
             if (status == OperationStatus.Done)
             {
-                if (rune.Value >= ' ' && rune.Value != 0x7F || rune.Value is >= '\t' and <= '\r')
+                if (!Rune.IsControl(rune) || rune.Value is >= '\t' and <= '\r')
                     Emit(_held.AsSpan(0, consumed));
             }
             else

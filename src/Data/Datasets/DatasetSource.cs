@@ -24,7 +24,7 @@ public sealed record DatasetSource(string? Path = null, string? Separator = null
     public static DatasetSource? Read(DataFolder folder)
     {
         var path = PathIn(folder);
-        if (!File.Exists(path))
+        if (!InputFile.Exists(path))
             return null;
         try
         {

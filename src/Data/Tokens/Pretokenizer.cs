@@ -39,7 +39,7 @@ public sealed class Pretokenizer
 
     // All below is guarded by _gate.
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, TokenShardEntry> _entries;      // by name: what an earlier run made, then what this one made
+    private Dictionary<string, TokenShardEntry> _entries = [];      // by name: what an earlier run made, then what this one made
     private PretokenizeProgress _done;
 
     private Pretokenizer(Dataset dataset, DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress)
@@ -55,7 +55,6 @@ public sealed class Pretokenizer
         _parts = Parts(files);
         _fileBytes = files.ToDictionary(file => file, file => new FileInfo(file).Length);
         _done = new PretokenizeProgress(0, _parts.Count, 0, _fileBytes.Values.Sum());
-        _entries = ReadEarlierEntries();
     }
 
     /// <summary>Makes the token shards that are not there yet, and removes those of files that are gone.</summary>
@@ -72,6 +71,8 @@ public sealed class Pretokenizer
         Dataset dataset, DataFolder folder, int vocabSize, IProgress<PretokenizeProgress>? progress = null, CancellationToken cancellation = default)
     {
         var pretokenizer = new Pretokenizer(dataset, folder, vocabSize, progress);
+        using var folderLock = new FolderLock(pretokenizer._output, "Wait until it is done.");
+        pretokenizer._entries = pretokenizer.ReadEarlierEntries();
         await Parallel.ForEachAsync(
             pretokenizer._parts,
             new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = Environment.ProcessorCount },
@@ -85,7 +86,7 @@ public sealed class Pretokenizer
 
     private static Vocabulary ReadVocabulary(string model, DataFolder folder, int vocabSize)
     {
-        if (!File.Exists(model))
+        if (!InputFile.Exists(model))
             throw new FileNotFoundException(vocabSize == 0
                 ? $"{model}: no such file. Put Llama 2's own tokenizer.model there, or train a vocabulary: {folder.VocabularyCommand(4096)}, and give --vocab_size=4096 here too."
                 : $"{model}: no such file. Train the vocabulary first: {folder.VocabularyCommand(vocabSize)}");

@@ -5,6 +5,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Data.Tokens;
@@ -57,7 +58,7 @@ public sealed record TokenManifest(
     public static TokenManifest? Read(string folder)
     {
         var path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
+        if (!InputFile.Exists(path))
             return null;
         try
         {
@@ -67,7 +68,7 @@ public sealed record TokenManifest(
         }
         catch (JsonException error)
         {
-            throw new InvalidDataException($"{path}: not a manifest of token shards: {error.Message.ReplaceLineEndings(" ")} Delete it and pretokenise again.");
+            throw new InvalidDataException($"{path}: not a manifest of token shards: {PlainText.Quote(error)}. Delete it and pretokenise again.");
         }
     }
 

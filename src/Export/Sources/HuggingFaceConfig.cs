@@ -46,6 +46,8 @@ internal sealed class HuggingFaceConfig
     private void Refuse()
     {
         // Mistral is Llama but for its window.
+        if (_json.Text("model_type") is "")
+            throw _json.Bad("has no model_type, so it is not Hugging Face's. The folder of a run is a model once the run has saved a checkpoint");
         if (_json.Text("model_type") is not ("llama" or "mistral"))
             throw _json.Bad($"model_type {PlainText.Quote(_json.Text("model_type"))} is not Llama's architecture");
         if (_json.Text("hidden_act", "silu") is not "silu")

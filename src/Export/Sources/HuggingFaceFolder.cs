@@ -1,4 +1,5 @@
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 
@@ -31,7 +32,7 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
     public bool SharedClassifier { get; }
 
     /// <summary>Whether a path is a folder of this kind.</summary>
-    public static bool Recognises(string path) => File.Exists(Path.Combine(path, ConfigName));
+    public static bool Recognises(string path) => InputFile.Exists(Path.Combine(path, ConfigName));
 
     /// <summary>Opens a folder and checks that it has every tensor in its right shape.</summary>
     /// <exception cref="IOException">A file is missing or cannot be read.</exception>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using LlamaFullstack.Core;
+using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Export.Sources;
 
@@ -40,7 +41,7 @@ public sealed class MetaFolder : ITensorSource, IDisposable
     public bool SharedClassifier { get; }
 
     /// <summary>Whether a path is a folder of this kind.</summary>
-    public static bool Recognises(string path) => File.Exists(Path.Combine(path, ParamsName));
+    public static bool Recognises(string path) => InputFile.Exists(Path.Combine(path, ParamsName));
 
     /// <summary>Opens a folder and checks that its files together have every tensor in its right shape.</summary>
     /// <exception cref="IOException">A file is missing or cannot be read.</exception>

@@ -24,7 +24,8 @@ public static class Benchmark
     public static unsafe BenchmarkResult Run(LlamaModel model, BenchmarkSettings settings, CancellationToken cancellation = default)
     {
         var context = model.Config.MaxSeqLen;
-        var (position, count) = (settings.Position, settings.DecodeTokens);
+        var position = settings.Position;
+        var count = settings.DecodeTokens ?? Math.Max(1, Math.Min(BenchmarkSettings.DefaultDecodeTokens, context - position));
         var promptLength = settings.PromptTokens ?? Math.Min(BenchmarkSettings.DefaultPromptTokens, context);
         if (promptLength > context)
             throw new ArgumentException($"--prompt {promptLength}: the model's context is {context}.");

@@ -8,6 +8,9 @@ public sealed record BenchmarkSettings
     /// <summary>Prompt length where none is given and the model's context has room for it.</summary>
     public const int DefaultPromptTokens = 256;
 
+    /// <summary>Tokens decoded where no number is given and the model's context has room for them.</summary>
+    public const int DefaultDecodeTokens = 64;
+
     /// <summary>Threads; null for the engine's own choice.</summary>
     public int? Threads { get; init; }
 
@@ -18,9 +21,9 @@ public sealed record BenchmarkSettings
     /// <exception cref="ArgumentException">Below 1.</exception>
     public int? PromptTokens { get; init => field = value is null ? null : AtLeast(1, value.Value); }
 
-    /// <summary>Tokens decoded, one by one, in a round; a round repeats them until 0.2 seconds have passed.</summary>
+    /// <summary>Tokens decoded, one by one, in a round; a round repeats them until 0.2 seconds have passed. Null for <see cref="DefaultDecodeTokens"/>, or the rest of the context where that is shorter.</summary>
     /// <exception cref="ArgumentException">Below 1.</exception>
-    public int DecodeTokens { get; init => field = AtLeast(1, value); } = 64;
+    public int? DecodeTokens { get; init => field = value is null ? null : AtLeast(1, value.Value); }
 
     /// <summary>Where decoding begins: attention reads the keys and values of all positions before.</summary>
     /// <exception cref="ArgumentException">Negative.</exception>

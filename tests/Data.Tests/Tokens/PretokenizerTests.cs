@@ -38,6 +38,17 @@ public class PretokenizerTests
     }
 
     [Fact]
+    public async Task Run_WhileAnotherWritesTheShards_SaysSoAndLeavesThemAlone()
+    {
+        using var temp = new TempFolder();
+        var folder = Prepare(temp, [["ab"], ["b"]]);
+        using (new FolderLock(folder.Tokens(VocabSize), ""))
+            Assert.StartsWith($"{folder.Tokens(VocabSize)}: another process is writing into this folder.", (await Assert.ThrowsAsync<IOException>(() => Run(folder, VocabSize))).Message);
+        Assert.Empty(Directory.GetFiles(folder.Tokens(VocabSize)));
+        await Run(folder, VocabSize);
+    }
+
+    [Fact]
     public async Task Run_SmallDataset_WritesBosAndTokensWithoutEos()
     {
         using var temp = new TempFolder();
