@@ -19,6 +19,8 @@ internal static class MachinePeak
         using var scope = NewDisposeScope();
         if (placement.Device.type != DeviceType.CPU)
             return Measure(placement, 8192);
+        if (placement.Products == ScalarType.Float32)
+            return Measure(placement, 1024);
         var small = Measure(placement, 128);
         return small < SlowProducts ? small : Measure(placement, 1024); // a processor without instructions for 16 bits would take seconds
     }
@@ -37,9 +39,9 @@ internal static class MachinePeak
         return 2.0 * size * size * size / shortest;
     }
 
-    /// <summary>What to tell a user who asks for bfloat16 on a processor without instructions for it; null where it is the faster one.</summary>
+    /// <summary>What to tell a user who asks for bfloat16 on a processor without instructions for it; null where it is not clearly the slower one.</summary>
     /// <param name="single">Operations a second in float32.</param>
     /// <param name="brain">Operations a second in bfloat16.</param>
-    public static string? AdviceAgainstBfloat16(double single, double brain) => brain >= single ? null : string.Create(CultureInfo.InvariantCulture,
+    public static string? AdviceAgainstBfloat16(double single, double brain) => brain > 0.8 * single ? null : string.Create(CultureInfo.InvariantCulture,
         $"bfloat16 products are slower than float32's on this processor, {brain / 1e9:F0} and {single / 1e9:F0} GFLOP/s: --dtype=float32 trains faster here");
 }

@@ -18,7 +18,7 @@ public sealed unsafe class Int8KernelTests
         {
             TheoryData<string> names = [.. KernelSets.Supported.Select(set => set.Name)];
             if (Avx2.IsSupported)
-                names.Add("avx2");
+                names.AddRange("avx2", "bytes"); // without AVX-VNNI, and with it as far as it can be had here: what its kernels do with AVX2's products
             if (Avx512BW.IsSupported && Avx512DQ.IsSupported)
                 names.Add("avx512");
             return names;
@@ -28,7 +28,7 @@ public sealed unsafe class Int8KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void MatVecInt8_AnyGroups_GivesTheSameBits(string set)
     {
-        foreach (var groupSize in new[] { 1, 4, 8, 16, 32, 64, 96, 128 })
+        foreach (var groupSize in new[] { 1, 4, 8, 12, 16, 20, 28, 32, 64, 96, 128, 160 })
         {
             foreach (var groups in new[] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 19 })
             {
@@ -245,6 +245,7 @@ public sealed unsafe class Int8KernelTests
 
     private static IntegerKernels Of(string set) =>
         set == "avx2" ? new IntegerKernels256WithoutVnni(Scalar)
+        : set == "bytes" ? new IntegerKernels256<Avx2Products>(Scalar)
         : set == "avx512" ? new IntegerKernels512WithoutVnni(Scalar)
         : KernelSets.Select(set).Integer;
 
@@ -272,7 +273,7 @@ public sealed unsafe class Int8KernelTests
             tokens[t] = new Quantized(n, groupSize);
             Scalar.Quantize(PinnedArray.Of(n, i => values[i * Tile + t]).Pointer(), tokens[t].Vector);
         }
-        foreach (var rows in new[] { 3, 11 }) // less than a kernel's four, six or eight, and more, but not whole times as many
+        foreach (var rows in new[] { 1, 3, 6, 11, 13 }) // less than a kernel's four, six or eight, and more, but not whole times as many
             test(tokens, tile, rows, PinnedArray.Of(rows * groups, _ => random.NextSingle()), random);
     });
 

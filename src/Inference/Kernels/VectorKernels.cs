@@ -21,8 +21,8 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             narrow.MatVec(w, x, output, rows, cols);
             return;
         }
-        // Four rows at once, far from each other: memory is read in four places, 1.3 to 1.7 times as fast as in one (docs/LOG.md). Not measured on Arm.
-        var quarter = TLanes.Count >= 16 || TLanes.Registers < 32 ? rows / 4 : 0;
+        // Four rows at once, far from each other: memory is read in four places, 1.3 to 1.7 times as fast as in one (docs/LOG.md). Not measured on Arm; with SSE a row keeps four sums for its accuracy, for which sixteen registers have no room in four rows.
+        var quarter = TLanes.Count >= 8 ? rows / 4 : 0;
         for (var row = 0; row < quarter; row++)
             FourDots(w + (long)row * cols, (nint)quarter * cols, x, output + row, quarter, cols);
         for (var row = 4 * quarter; row < rows; row++)
@@ -39,7 +39,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
             if (TLanes.Registers >= 32)
                 for (; row <= rows - 12; row += 12)
                     TwelveRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
-            else
+            else if (TLanes.Count == 8) // SSE, which multiplies and adds in two steps, is slower by it
                 for (; row <= rows - 6; row += 6)
                     SixRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
             for (; row <= rows - 4; row += 4)
@@ -276,7 +276,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
     private static int Sums
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => TLanes.Registers >= 32 ? 4 : 2;
+        get => TLanes.Count == 8 ? 2 : 4;
     }
 
     /// <summary>Σ w[i] · x[i]; n is at least a register.</summary>
@@ -435,7 +435,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         StoreTwo(f0, f1, output + 5 * Tile);
     }
 
-    /// <summary>Four rows.</summary>
+    /// <summary>Four rows: the rest of six or twelve, and all of SSE's.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void FourRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols)
     {

@@ -8,7 +8,8 @@ namespace LlamaFullstack.Training.Kernels;
 /// <remarks>
 /// Eight rows of up to three registers of 512 bits of C stay in registers: 24 sums, which hide the latency of the multiply-add units, from
 /// 11 loads. Narrower registers are but sixteen, and hold three rows of four: 12 sums from 7 loads. A panel of B, as wide as these, stays
-/// in the first cache while all rows of A go by. A value of C is the same whatever part of C is computed with it.
+/// in the first cache while all rows of A go by. A value of C is the same whatever part of C is computed with it; of <see cref="Sum"/> in
+/// 512 bits, whatever rows in blocks of eight.
 /// </remarks>
 internal static unsafe class MatrixProduct
 {
@@ -149,7 +150,7 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    /// <summary>The length of equal parts, each at most so long, that are as few as can be.</summary>
+    /// <summary>The length of equal parts, as few as can be, each at most so long but for being rounded up to a multiple.</summary>
     private static int Evenly(int length, int most, int multiple = 1)
     {
         var parts = (length + most - 1) / most;

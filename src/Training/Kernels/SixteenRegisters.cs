@@ -12,7 +12,7 @@ internal static unsafe class SixteenRegisters
     /// <param name="rows">Of A and C.</param>
     /// <param name="width">Columns of B and C: whole cache lines.</param>
     /// <param name="inner">Columns of A, rows of B.</param>
-    /// <param name="a">Of each A either the rows or the columns must be lines of neighbours.</param>
+    /// <param name="a">Of each A either the rows or the columns must be lines of neighbours: a step is 1.</param>
     /// <param name="aRow">Step between A's rows.</param>
     /// <param name="aColumn">Step between A's columns.</param>
     /// <param name="b">(inner, width), each.</param>
@@ -99,25 +99,18 @@ internal static unsafe class SixteenRegisters
                 var left = inner;
                 for (; left >= 4; left -= 4, line0 += aTurn, line1 += aTurn, line2 += aTurn, line3 += aTurn, right += bTurn)
                 {
-                    Step<V, TVector, T, THeight, TWidth>(
-                        line0[0], TLayout.At(line1, line0, 1, 0), TLayout.At(line2, line0, 2, 0), right, 0,
+                    Step<V, TVector, T, THeight, TWidth, TLayout>(line0, line1, line2, line0, 0, right, 0,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
-                    Step<V, TVector, T, THeight, TWidth>(
-                        TLayout.At(line0, line1, 0, 1), line1[1], TLayout.At(line2, line1, 2, 1), right, bRow,
+                    Step<V, TVector, T, THeight, TWidth, TLayout>(line0, line1, line2, line1, 1, right, bRow,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
-                    Step<V, TVector, T, THeight, TWidth>(
-                        TLayout.At(line0, line2, 0, 2), TLayout.At(line1, line2, 1, 2), line2[2], right, 2 * bRow,
+                    Step<V, TVector, T, THeight, TWidth, TLayout>(line0, line1, line2, line2, 2, right, 2 * bRow,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
-                    Step<V, TVector, T, THeight, TWidth>(
-                        TLayout.At(line0, line3, 0, 3), TLayout.At(line1, line3, 1, 3), TLayout.At(line2, line3, 2, 3), right, 3 * bRow,
+                    Step<V, TVector, T, THeight, TWidth, TLayout>(line0, line1, line2, line3, 3, right, 3 * bRow,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
                 }
                 for (; left > 0; left--, line0 += aTurn / 4, line1 += aTurn / 4, line2 += aTurn / 4, line3 += aTurn / 4, right += bRow)
-                {
-                    Step<V, TVector, T, THeight, TWidth>(
-                        line0[0], TLayout.At(line1, line0, 1, 0), TLayout.At(line2, line0, 2, 0), right, 0,
+                    Step<V, TVector, T, THeight, TWidth, TLayout>(line0, line1, line2, line0, 0, right, 0,
                         ref c00, ref c01, ref c02, ref c03, ref c10, ref c11, ref c12, ref c13, ref c20, ref c21, ref c22, ref c23);
-                }
             }
             Store<V, TVector, T, TWidth>(c00, c01, c02, c03, c);
             Store<V, TVector, T, TWidth>(c10, c11, c12, c13, c + cRow);
@@ -126,17 +119,21 @@ internal static unsafe class SixteenRegisters
         }
     }
 
-    /// <summary>Adds the products of a column of A, a value of each row, and a row of B, at an offset: that is a part of an instruction, a pointer would be one more.</summary>
+    /// <summary>
+    /// Adds the products of a column of A, a value of each row, and a row of B. What is read is named by a pointer that the loop has and an offset, a part of the instruction:
+    /// an address of its own, or a value on its way, would be one more.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<V, TVector, T, THeight, TWidth>(
-        T a0, T a1, T a2, T* b, nint bAt,
+    private static void Step<V, TVector, T, THeight, TWidth, TLayout>(
+        T* row0, T* row1, T* row2, T* column, int columnAt, T* b, nint bAt,
         ref TVector c00, ref TVector c01, ref TVector c02, ref TVector c03,
         ref TVector c10, ref TVector c11, ref TVector c12, ref TVector c13,
         ref TVector c20, ref TVector c21, ref TVector c22, ref TVector c23)
         where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where THeight : struct, INumber where TWidth : struct, INumber
+        where THeight : struct, INumber where TWidth : struct, INumber where TLayout : struct, ILayout
     {
-        TVector v0 = V.CreateVector(a0), v1 = V.CreateVector(a1), v2 = THeight.Value > 2 ? V.CreateVector(a2) : default;
+        TVector v0 = V.CreateVector(TLayout.At(row0, column, 0, columnAt)), v1 = V.CreateVector(TLayout.At(row1, column, 1, columnAt));
+        var v2 = THeight.Value > 2 ? V.CreateVector(TLayout.At(row2, column, 2, columnAt)) : default;
         AddColumn<V, TVector, T, THeight>(v0, v1, v2, V.LoadVector(b + bAt), ref c00, ref c10, ref c20);
         AddColumn<V, TVector, T, THeight>(v0, v1, v2, V.LoadVector(b + bAt + V.Count), ref c01, ref c11, ref c21);
         if (TWidth.Value == 2)

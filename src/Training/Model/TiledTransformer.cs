@@ -86,9 +86,12 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
 
     private TileBuffers<T> TakeBuffers(TokenBatch batch)
     {
-        var buffers = _free?.Tiles == batch.Tiles ? _free : new TileBuffers<T>(_config, batch.Tiles, GroupSize(batch.Tiles));
+        var buffers = _free;
         _free = null;
-        return buffers;
+        if (buffers?.Tiles == batch.Tiles)
+            return buffers;
+        buffers?.Dispose();
+        return new TileBuffers<T>(_config, batch.Tiles, GroupSize(batch.Tiles));
     }
 
     private void GiveBack(TileBuffers<T> buffers)

@@ -96,7 +96,8 @@ internal static unsafe partial class OneDnnProducts
         return product;
     }
 
-    private static bool IsAmdWithAvx2()
+    /// <summary>Whether this is a processor of those on which MKL takes a slow path.</summary>
+    public static bool IsAmdWithAvx2()
     {
         if (!Avx2.IsSupported)
             return false;
