@@ -30,10 +30,13 @@ public sealed unsafe class MatrixProductTests
         var random = new Random(1);
         var lanes = Vector512<T>.Count;
         var inner = 2 * lanes;
-        foreach (var rows in new[] { 8, 9, 20, 65 })
-        foreach (var width in new[] { 1, lanes, 3 * lanes + 3, 4 * lanes, 5 * lanes })
-        foreach (var tiles in new[] { 1, 2, 7, 13 })
-        foreach (var accumulate in new[] { false, true })
+        var shapes =
+            from rows in new[] { 8, 9, 20, 65 }
+            from width in new[] { 1, lanes, 3 * lanes + 3, 4 * lanes, 5 * lanes }
+            from tiles in new[] { 1, 2, 7, 13 }
+            from accumulate in new[] { false, true }
+            select (rows, width, tiles, accumulate);
+        foreach (var (rows, width, tiles, accumulate) in shapes)
         {
             var bRow = (width + lanes - 1) / lanes * lanes;
             T[] a = Values<T>(tiles * rows * inner, random), b = Values<T>(tiles * inner * bRow, random), before = Values<T>(rows * width, random);
@@ -56,10 +59,13 @@ public sealed unsafe class MatrixProductTests
     {
         var random = new Random(2);
         var width = 2 * Vector512<T>.Count;
-        foreach (var rows in new[] { 1, 2, 3, 4, 5, 8, 10, 65 })
-        foreach (var inner in new[] { 1, 3, 4, 127, 129, 385, 800 })
-        foreach (var transposed in new[] { false, true })
-        foreach (var accumulate in new[] { false, true })
+        var shapes =
+            from rows in new[] { 1, 2, 3, 4, 5, 8, 10, 65 }
+            from inner in new[] { 1, 3, 4, 127, 129, 385, 800 }
+            from transposed in new[] { false, true }
+            from accumulate in new[] { false, true }
+            select (rows, inner, transposed, accumulate);
+        foreach (var (rows, inner, transposed, accumulate) in shapes)
         {
             const int Count = 3;
             T[] a = Values<T>(rows * inner, random), b = Values<T>(Count * inner * width, random), before = Values<T>(Count * rows * width + width, random);
