@@ -131,7 +131,7 @@ public sealed class Transformer : nn.Module, ITensorSource
         return (_fusedLoss ?? PlainLoss)(tokens, targets).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, in 16 bits without AVX-512, for large models on NEON, and for all without AVX2 or NEON.</summary>
+    /// <summary>The loss with torch's own operators and derivatives: the reference, and what runs on a GPU, in 16 bits without AVX-512, for large models on NEON and on AVX2 that is not AMD's, and for all without AVX2 or NEON.</summary>
     internal Tensor PlainLoss(Tensor tokens, Tensor targets)
     {
         using var scope = NewDisposeScope();
