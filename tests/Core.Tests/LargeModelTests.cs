@@ -51,6 +51,24 @@ public sealed class LargeModelTests : IDisposable
     }
 
     [Fact]
+    public void Open_AFileThatTheAddressSpaceHasNoRoomFor_NamesIt()
+    {
+        Assert.SkipUnless(Directory.Exists("/dev/shm"), "no file system that is known to keep a file of 2^60 bytes, all of it a hole");
+        var path = $"/dev/shm/{Guid.NewGuid()}";
+        try
+        {
+            using (var file = new FileStream(path, FileMode.CreateNew))
+                file.SetLength(1L << 60);
+            var error = Assert.Throws<IOException>(() => MappedFile.Open(path));
+            Assert.StartsWith($"{path}: its 1,152,921,504,606,846,976 bytes cannot be mapped into memory: ", error.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
     public void ReadFloats_ATensorOfMoreThan2GB_ReadsItsEnd()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "files have no holes there unless they are asked for");

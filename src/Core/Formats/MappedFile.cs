@@ -34,7 +34,7 @@ public sealed unsafe class MappedFile : IDisposable
     public byte* Pointer => _pointer;
 
     /// <summary>Maps a file.</summary>
-    /// <exception cref="IOException">The file is missing, is a folder, or cannot be read.</exception>
+    /// <exception cref="IOException">The file is missing, is a folder, cannot be read, or is longer than the address space has room for.</exception>
     /// <exception cref="InvalidDataException">The file is empty.</exception>
     public static MappedFile Open(string path)
     {
@@ -44,10 +44,10 @@ public sealed unsafe class MappedFile : IDisposable
             var map = MemoryMappedFile.CreateFromFile(handle, null, length, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
             return new MappedFile(path, handle, map, map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read), length);
         }
-        catch
+        catch (IOException e)
         {
             handle.Dispose();
-            throw;
+            throw new IOException($"{path}: its {length:N0} bytes cannot be mapped into memory: {e.Message}. Is there a limit of the address space (ulimit -v)?", e);
         }
     }
 
