@@ -36,20 +36,6 @@ internal static unsafe class Prefetching
         FarLine(from + 192);
     }
 
-    /// <summary>Asks for a part of some memory to be brought into the second cache, where it does not drive out what is being computed with.</summary>
-    /// <param name="from">The memory.</param>
-    /// <param name="bytes">Its length.</param>
-    /// <param name="part">Which part, from 0.</param>
-    /// <param name="parts">How many there are.</param>
-    public static void Part(void* from, long bytes, int part, int parts)
-    {
-        if (!Sse.IsSupported)
-            return;
-        var end = (byte*)from + bytes * (part + 1) / parts;
-        for (var line = (byte*)from + bytes * part / parts; line < end; line += 64)
-            Sse.Prefetch1(line);
-    }
-
     /// <summary>Asks for the lines of some bytes.</summary>
     /// <param name="address">Any.</param>
     /// <param name="bytes">128, or a multiple of it; a constant costs no loop up to 256.</param>

@@ -15,7 +15,7 @@ internal unsafe class ScalarKernels(string name, IntegerKernels integer) : Kerne
         }
     }
 
-    internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols)
+    internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols, Upcoming next)
     {
         for (var row = 0; row < rows; row++)
         {
