@@ -5,13 +5,15 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>The kernels for a register of any width: the same methods as <see cref="ScalarKernels"/>, in the same order.</summary>
 /// <typeparam name="TLanes">float32 in this width.</typeparam>
 /// <typeparam name="TVector">Its register.</typeparam>
+/// <typeparam name="THints">What suits this processor's memory system.</typeparam>
 /// <param name="name">The set's name.</param>
 /// <param name="narrow">The set for what is narrower than a register; in the end the scalar one.</param>
 /// <param name="integer">The integer kernels, in the width that this processor does best.</param>
 /// <remarks>One source for all widths, so that a set cannot differ from the others by mistake.</remarks>
-internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelSet narrow, IntegerKernels integer) : KernelSet(name, integer)
+internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name, KernelSet narrow, IntegerKernels integer) : KernelSet(name, integer)
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
+    where THints : struct, IHints
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void MatVec(float* w, float* x, float* output, int rows, int cols)
@@ -358,9 +360,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddStep(float* w, TVector x0, TVector x1, TVector x2, TVector x3, ref TVector a0, ref TVector a1, ref TVector a2, ref TVector a3)
     {
-        // Zen 4 in 512 bits is faster with it, Zen 3 in 256 is not: its own prefetchers follow four places as fast as memory gives.
-        if (TLanes.Count >= 16)
-            Prefetching.FarLines((byte*)w + Prefetching.Distance);
+        THints.Give(w);
         a0 = TLanes.MultiplyAdd(TLanes.Load(w), x0, a0);
         a1 = TLanes.MultiplyAdd(TLanes.Load(w + TLanes.Count), x1, a1);
         if (Sums == 2)
