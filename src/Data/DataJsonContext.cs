@@ -8,6 +8,7 @@ namespace LlamaFullstack.Data;
 /// <summary>JSON of this room's files, generated at build time so that nothing needs reflection.</summary>
 [JsonSourceGenerationOptions(
     WriteIndented = true,
+    NewLine = "\n", // the same bytes on every system
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     RespectRequiredConstructorParameters = true,
     RespectNullableAnnotations = true)]

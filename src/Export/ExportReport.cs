@@ -44,7 +44,7 @@ public sealed record TensorError(string Name, int Rows, int Cols, float MaxError
 }
 
 /// <summary>JSON of the reports, generated at build time so that nothing needs reflection. What is no number is "NaN" or "Infinity", which JSON has no number for.</summary>
-[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+[JsonSourceGenerationOptions(WriteIndented = true, NewLine = "\n", PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 [JsonSerializable(typeof(ExportReport))]
 [JsonSerializable(typeof(Inspection))]
 [JsonSerializable(typeof(Verification))]

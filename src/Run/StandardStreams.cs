@@ -14,11 +14,13 @@ public static partial class StandardStreams
     private const int CloseOnExec = 1; // FD_CLOEXEC
 
     /// <summary>
-    /// Makes the console's writers safe, before anything is written. What goes to a closed stream would reach whatever file of the runtime's own has taken its number, such as the
+    /// Makes the console's writers safe and UTF-8, before anything is written. What goes to a closed stream would reach whatever file of the runtime's own has taken its number, such as the
     /// pipe by which it learns of signals: stderr takes it in silence, stdout refuses it. A stderr that is full is no reason to lose what stdout gets.
     /// </summary>
     public static void Guard()
     {
+        if (OperatingSystem.IsWindows())
+            Console.OutputEncoding = Encoding.UTF8; // there a console, and a file that is written by way of it, has the country's old code page
         Console.SetError(IsClosed(Error) ? TextWriter.Null : new UnheardWriter());
         if (OutputIsClosed)
             Console.SetOut(new ClosedWriter());

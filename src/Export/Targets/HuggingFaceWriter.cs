@@ -162,7 +162,7 @@ public static class HuggingFaceWriter
     private static void WriteJson(string path, Action<Utf8JsonWriter> writeFields)
     {
         using var text = new MemoryStream();
-        using (var json = new Utf8JsonWriter(text, new JsonWriterOptions { Indented = true }))
+        using (var json = new Utf8JsonWriter(text, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
         {
             json.WriteStartObject();
             writeFields(json);
