@@ -24,11 +24,11 @@ internal sealed unsafe class Float32Matrix(float* weights, int cols) : WeightMat
         // Rows are read where they lie: no copy of them is faster (docs/LOG.md).
     }
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch) =>
-        kernels.MatMul(weights + (long)rows.Start * Cols, Cols, 1, x.Values(tile), output, rows.Count, Cols);
+    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch, Upcoming next) =>
+        kernels.MatMul(weights + (long)rows.Start * Cols, Cols, 1, x.Values(tile), output, rows.Count, Cols, next);
 
-    public override void Prefetch(Part rows, int part, int parts) =>
-        Prefetching.Part(weights + (long)rows.Start * Cols, (long)rows.Count * Cols * sizeof(float), part, parts);
+    public override Upcoming MemoryOf(Part rows, int part, int parts) =>
+        Upcoming.Part(weights + (long)rows.Start * Cols, (long)rows.Count * Cols * sizeof(float), part, parts);
 
     public override void ReadRow(int row, Span<float> output) => new ReadOnlySpan<float>(weights + (long)row * Cols, Cols).CopyTo(output);
 }

@@ -176,11 +176,8 @@ internal sealed unsafe class PromptBatch : IDisposable
     }
 
     /// <summary>A block of rows of W · x for a tile, (rows, Tile); it is used while it is near.</summary>
-    private void Multiply(BlockProduct product, BatchActivation x, int tile, float* output)
-    {
-        product.W.Prefetch(product.Next, tile, Tiles);
-        product.W.Multiply(_kernels, x, tile, output, product.Rows, product.Scratch);
-    }
+    private void Multiply(BlockProduct product, BatchActivation x, int tile, float* output) =>
+        product.W.Multiply(_kernels, x, tile, output, product.Rows, product.Scratch, product.W.MemoryOf(product.Next, tile, Tiles));
 
     private void Embed(int tile, float[] row)
     {
@@ -292,11 +289,11 @@ internal sealed unsafe class PromptBatch : IDisposable
 
         var keys = _cache.Keys(layer, kvHead);
         for (var t = 0; t < end; t += KernelSet.KeyBlock)
-            _kernels.MatMul(keys + (long)t * headSize, 1, KernelSet.KeyBlock, _q.Values(tile, head * headSize), scores + (long)t * Tile, KernelSet.KeyBlock, headSize);
+            _kernels.MatMul(keys + (long)t * headSize, 1, KernelSet.KeyBlock, _q.Values(tile, head * headSize), scores + (long)t * Tile, KernelSet.KeyBlock, headSize, default);
         for (var t = first + 1; t < end; t++)
             new Span<float>(scores + (long)t * Tile, t - first).Fill(float.NegativeInfinity);
         _kernels.SoftmaxTile(scores, end, 1f / MathF.Sqrt(headSize));
-        _kernels.MatMul(_cache.Values(layer, kvHead), 1, headSize, scores, _attended.Values(tile, head * headSize), headSize, end);
+        _kernels.MatMul(_cache.Values(layer, kvHead), 1, headSize, scores, _attended.Values(tile, head * headSize), headSize, end, default);
     }
 
     /// <summary>Turns some rows of queries or keys of a tile, (rows, Tile).</summary>

@@ -38,13 +38,14 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <param name="output">Those rows alone, (rows.Count, Tile).</param>
     /// <param name="rows">The rows to compute.</param>
     /// <param name="scratch">The same rows from <see cref="Unpack"/>.</param>
-    public abstract void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch);
+    /// <param name="next">What to ask the memory for meanwhile.</param>
+    public abstract void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch, Upcoming next);
 
-    /// <summary>Asks for a part of some rows' weights to be brought near.</summary>
+    /// <summary>Where a part of some rows' weights lies.</summary>
     /// <param name="rows">The rows.</param>
     /// <param name="part">Which part, from 0.</param>
     /// <param name="parts">How many there are.</param>
-    public abstract void Prefetch(Part rows, int part, int parts);
+    public abstract Upcoming MemoryOf(Part rows, int part, int parts);
 
     /// <summary>Memory that <see cref="Unpack"/> needs for a matrix of that width.</summary>
     public static long ScratchBytes(int cols) => BatchRows * (long)cols * (sizeof(byte) + sizeof(float));

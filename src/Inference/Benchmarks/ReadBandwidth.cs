@@ -7,7 +7,8 @@ namespace LlamaFullstack.Inference.Benchmarks;
 /// <summary>Threads that read memory and do nothing else: what bounds decoding, since each token reads every weight.</summary>
 internal sealed unsafe class ReadBandwidth : IDisposable
 {
-    private const int Step = 256; // a cache line in each of four places
+    private const int Run = 256; // four cache lines
+    private const int Step = 4 * Run; // in each of four places
 
     private readonly byte* _start;
     private readonly long _steps;
@@ -17,7 +18,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
 
     /// <summary>Prepares to read.</summary>
     /// <param name="start">The first byte.</param>
-    /// <param name="length">Bytes; what is not a whole 256 of them at the end is left out.</param>
+    /// <param name="length">Bytes; what is not a whole 1,024 of them at the end is left out.</param>
     /// <param name="threads">Each reads one contiguous part.</param>
     public ReadBandwidth(byte* start, long length, int threads)
     {
@@ -39,32 +40,30 @@ internal sealed unsafe class ReadBandwidth : IDisposable
 
     private void ReadPart(int worker)
     {
-        var first = _steps * worker / _pool.Workers;
-        var end = _steps * (worker + 1) / _pool.Workers;
-        _sums[worker] = Sum(_start + first * Step, _start + end * Step); // kept, so that no compiler finds the reading useless
+        var first = _start + _steps * worker / _pool.Workers * Step;
+        var end = _start + _steps * (worker + 1) / _pool.Workers * Step;
+        _sums[worker] = // kept, so that no compiler finds the reading useless
+            !Vector512.IsHardwareAccelerated ? Sum<NoHints>(first, end) : KernelSets.IsIntel ? Sum<NearHints>(first, end) : Sum<FarHints>(first, end);
     }
 
     // In four places at once, and with the hints that the widest kernels give: in one place a thread reads less than it could.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static long Sum(byte* from, byte* end)
+    private static long Sum<THints>(byte* from, byte* end) where THints : struct, IHints
     {
-        var quarter = (end - from) / Step * (Step / 4);
-        var (a, b, c, d) = (Vector256<long>.Zero, Vector256<long>.Zero, Vector256<long>.Zero, Vector256<long>.Zero);
-        for (end = from + quarter; from < end; from += Step / 4)
-        {
-            a ^= Line(from);
-            b ^= Line(from + quarter);
-            c ^= Line(from + 2 * quarter);
-            d ^= Line(from + 3 * quarter);
-        }
-        return Vector256.Sum(a ^ b ^ c ^ d);
+        var quarter = (end - from) / Step * Run;
+        var sums = Vector256<long>.Zero;
+        for (end = from + quarter; from < end; from += Run)
+            sums ^= Lines<THints>(from) ^ Lines<THints>(from + quarter) ^ Lines<THints>(from + 2 * quarter) ^ Lines<THints>(from + 3 * quarter);
+        return Vector256.Sum(sums);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<long> Line(byte* from)
+    private static Vector256<long> Lines<THints>(byte* from) where THints : struct, IHints
     {
-        if (Vector512.IsHardwareAccelerated)
-            Prefetching.FarLine(from + Prefetching.Distance);
-        return Vector256.Load((long*)from) ^ Vector256.Load((long*)from + Vector256<long>.Count);
+        THints.Give(from);
+        return Line(from) ^ Line(from + 64) ^ Line(from + 128) ^ Line(from + 192);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<long> Line(byte* from) => Vector256.Load((long*)from) ^ Vector256.Load((long*)from + Vector256<long>.Count);
 }

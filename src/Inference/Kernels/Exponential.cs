@@ -9,8 +9,10 @@ internal static class Exponential<TLanes, TVector>
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
 {
-    // Beyond ±110, exp is 0 or infinite in float32.
-    private const float Bound = 110f;
+    // Above, exp is infinite in float32. Below, it has fewer digits than float32 otherwise has, and to make or multiply such a number takes
+    // many times as long as another (docs/LOG.md): it is 0 here.
+    private const float Most = 110f;
+    private const float Least = -87f;
 
     // The sum of this and a number up to 2^22 has no room for a fraction: the number is rounded.
     private const float Rounder = 12582912f;
@@ -19,12 +21,13 @@ internal static class Exponential<TLanes, TVector>
     private const float Log2 = 0.693145751953125f;
     private const float Log2Rest = 1.42860677e-6f;
 
-    /// <summary>exp(v), within two ulps; 0 for −∞, ∞ for ∞, NaN for NaN.</summary>
+    /// <summary>exp(v), within two ulps; 0 below −87 and for −∞, ∞ for ∞, NaN for NaN.</summary>
     /// <remarks>exp(v) = 2ⁿ · exp(r) with n = round(v / ln 2) and |r| ≤ ln 2 / 2, where Cephes' polynomial of degree 7 is within 1e-7.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Of(TVector v)
     {
-        v = TLanes.Max(TLanes.Min(v, TLanes.Broadcast(Bound)), TLanes.Broadcast(-Bound));
+        var asked = v;
+        v = TLanes.Clamp(v, Least, Most);
         var n = TLanes.Subtract(TLanes.MultiplyAdd(v, TLanes.Broadcast(1.44269504f), TLanes.Broadcast(Rounder)), TLanes.Broadcast(Rounder));
         var r = TLanes.MultiplyAdd(n, TLanes.Broadcast(-Log2), v);
         r = TLanes.MultiplyAdd(n, TLanes.Broadcast(-Log2Rest), r);
@@ -35,6 +38,6 @@ internal static class Exponential<TLanes, TVector>
         p = TLanes.MultiplyAdd(p, r, TLanes.Broadcast(1.6666665459e-1f));
         p = TLanes.MultiplyAdd(p, r, TLanes.Broadcast(5.0000001201e-1f));
         p = TLanes.MultiplyAdd(p, TLanes.Multiply(r, r), r);
-        return TLanes.TimesPowerOfTwo(TLanes.Add(p, TLanes.Broadcast(1f)), n);
+        return TLanes.ZeroWhereBelow(TLanes.TimesPowerOfTwo(TLanes.Add(p, TLanes.Broadcast(1f)), n), asked, Least);
     }
 }

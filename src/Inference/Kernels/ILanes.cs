@@ -47,8 +47,14 @@ internal unsafe interface ILanes<TVector> where TVector : struct
     /// <summary>The greater; NaN if either is.</summary>
     static abstract TVector Max(TVector a, TVector b);
 
-    /// <summary>The lesser; NaN if either is.</summary>
-    static abstract TVector Min(TVector a, TVector b);
+    /// <summary>The greater in one instruction; whatever it gives where either is NaN.</summary>
+    static abstract TVector MaxOfNumbers(TVector a, TVector b);
+
+    /// <summary>v, but not below <paramref name="low"/> nor above <paramref name="high"/>; NaN stays NaN.</summary>
+    static abstract TVector Clamp(TVector v, float low, float high);
+
+    /// <summary>v, but 0 where <paramref name="by"/> is below <paramref name="least"/>.</summary>
+    static abstract TVector ZeroWhereBelow(TVector v, TVector by, float least);
 
     /// <summary>|v|.</summary>
     static abstract TVector Abs(TVector v);

@@ -164,20 +164,25 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
             narrow.MatVecInt8(w, wScales, x, output, rows);
             return;
         }
-        var fours = rows / 4 * 4;
         switch (x.GroupSize)
         {
             case 32:
-                Int8Rows256<TProducts, GroupsOf32>.FourByFour(w, wScales, x, output, fours);
-                Int8Rows256<TProducts, GroupsOf32>.OneByOne(w + (long)fours * x.Length, wScales + (long)fours * x.Groups, x, output + fours, rows - fours);
+                MatVecInt8<GroupsOf32>(w, wScales, x, output, rows);
                 break;
             case 64:
-                Int8Rows256<TProducts, GroupsOf64>.OneByOne(w, wScales, x, output, rows);
+                MatVecInt8<GroupsOf64>(w, wScales, x, output, rows);
                 break;
             default:
-                Int8Rows256<TProducts, GroupsOfAnySize>.OneByOne(w, wScales, x, output, rows);
+                MatVecInt8<GroupsOfAnySize>(w, wScales, x, output, rows);
                 break;
         }
+    }
+
+    private static void MatVecInt8<TSize>(sbyte* w, float* wScales, in Int8Vector x, float* output, int rows) where TSize : struct, IGroupSize
+    {
+        var fours = rows / 4 * 4;
+        Int8Rows256<TProducts, TSize>.InFours(w, wScales, x, output, fours);
+        Int8Rows256<TProducts, TSize>.OneByOne(w + (long)fours * x.Length, wScales + (long)fours * x.Groups, x, output + fours, rows - fours);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -42,8 +42,9 @@ public abstract unsafe class KernelSet
     /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
     /// <param name="cols">Input features.</param>
+    /// <param name="next">What to ask the memory for meanwhile.</param>
     /// <remarks>Cost: rows · cols · Tile multiply-adds, which is what bounds it. A lane is a token: no sum runs across a register.</remarks>
-    internal abstract void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols);
+    internal abstract void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols, Upcoming next);
 
     /// <summary>output[i] = w[i] · (x[i] / sqrt(Σ x² / n + ε)).</summary>
     /// <param name="w">Weight, (n).</param>

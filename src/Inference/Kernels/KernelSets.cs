@@ -33,6 +33,9 @@ public static class KernelSets
         throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
+    /// <summary>Whether Intel made this processor: what its memory system is told of is other than on AMD's.</summary>
+    internal static bool IsIntel => X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x756e6547; // "Genu", the other registers have the rest
+
     /// <summary>Llama2.c's bits, at the speed that they allow: no set of the processor's, but an arithmetic.</summary>
     internal static KernelSet Strict { get; } = new StrictKernels(Supported[0].Integer);
 
@@ -42,20 +45,22 @@ public static class KernelSets
         var scalar = sets[0];
         var integer128 = new IntegerKernels128(scalar.Integer);
         if (Vector128.IsHardwareAccelerated)
-            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>>("v128", scalar, integer128));
+            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>, NoHints>("v128", scalar, integer128));
         if (!Avx2.IsSupported || !Fma.IsSupported)
             return sets;
 
         IntegerKernels integer256 = AvxVnni.IsSupported
             ? new IntegerKernels256<AvxVnniProducts>(integer128)
             : new IntegerKernels256WithoutVnni(integer128);
-        sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>>("v256", scalar, integer256));
+        sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>, NoHints>("v256", scalar, integer256));
         if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
         {
             IntegerKernels integer512 = AvxVnni.IsSupported
                 ? new IntegerKernels512<AvxVnniProducts>(integer128)
                 : new IntegerKernels512WithoutVnni(integer128);
-            sets.Insert(0, new VectorKernels<Lanes512, Vector512<float>>("v512", scalar, integer512));
+            sets.Insert(0, IsIntel
+                ? new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, integer512)
+                : new VectorKernels<Lanes512, Vector512<float>, FarHints>("v512", scalar, integer512));
         }
         return sets;
     }

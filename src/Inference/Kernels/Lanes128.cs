@@ -58,7 +58,15 @@ internal readonly unsafe struct Lanes128 : ILanes<Floats>
     public static Floats Max(Floats a, Floats b) => Vector128.Max(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Min(Floats a, Floats b) => Vector128.Min(a, b);
+    public static Floats MaxOfNumbers(Floats a, Floats b) => Vector128.MaxNative(a, b);
+
+    // v comes second: x86 gives the second where either is NaN, and Arm NaN.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Clamp(Floats v, float low, float high) =>
+        Vector128.MaxNative(Vector128.Create(low), Vector128.MinNative(Vector128.Create(high), v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector128.AndNot(v, Vector128.LessThan(by, Vector128.Create(least)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Abs(Floats v) => Vector128.Abs(v);

@@ -59,7 +59,15 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     public static Floats Max(Floats a, Floats b) => Vector256.Max(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Min(Floats a, Floats b) => Vector256.Min(a, b);
+    public static Floats MaxOfNumbers(Floats a, Floats b) => Vector256.MaxNative(a, b);
+
+    // v comes second: x86 gives the second where either is NaN, and Arm NaN.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Clamp(Floats v, float low, float high) =>
+        Vector256.MaxNative(Vector256.Create(low), Vector256.MinNative(Vector256.Create(high), v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector256.AndNot(v, Vector256.LessThan(by, Vector256.Create(least)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Abs(Floats v) => Vector256.Abs(v);

@@ -57,7 +57,15 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     public static Floats Max(Floats a, Floats b) => Vector512.Max(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Min(Floats a, Floats b) => Vector512.Min(a, b);
+    public static Floats MaxOfNumbers(Floats a, Floats b) => Vector512.MaxNative(a, b);
+
+    // v comes second: x86 gives the second where either is NaN, and Arm NaN.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Clamp(Floats v, float low, float high) =>
+        Vector512.MaxNative(Vector512.Create(low), Vector512.MinNative(Vector512.Create(high), v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector512.AndNot(v, Vector512.LessThan(by, Vector512.Create(least)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Abs(Floats v) => Vector512.Abs(v);

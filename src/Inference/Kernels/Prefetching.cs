@@ -9,6 +9,9 @@ internal static unsafe class Prefetching
     /// <summary>How far ahead of the weights being used, in bytes: some rows of a small model, a few pages of memory latency.</summary>
     public const int Distance = 8192;
 
+    /// <summary>The same for memory that is read in four places.</summary>
+    public const int NearDistance = 2048;
+
     /// <summary>Asks for one cache line. Any address is allowed; does nothing where .NET has no such instruction.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Line(void* address)
@@ -23,31 +26,6 @@ internal static unsafe class Prefetching
     {
         if (Sse.IsSupported)
             Sse.Prefetch1(address);
-    }
-
-    /// <summary>Asks for 256 bytes as <see cref="FarLine"/> does.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void FarLines(void* address)
-    {
-        var from = (byte*)address;
-        FarLine(from);
-        FarLine(from + 64);
-        FarLine(from + 128);
-        FarLine(from + 192);
-    }
-
-    /// <summary>Asks for a part of some memory to be brought into the second cache, where it does not drive out what is being computed with.</summary>
-    /// <param name="from">The memory.</param>
-    /// <param name="bytes">Its length.</param>
-    /// <param name="part">Which part, from 0.</param>
-    /// <param name="parts">How many there are.</param>
-    public static void Part(void* from, long bytes, int part, int parts)
-    {
-        if (!Sse.IsSupported)
-            return;
-        var end = (byte*)from + bytes * (part + 1) / parts;
-        for (var line = (byte*)from + bytes * part / parts; line < end; line += 64)
-            Sse.Prefetch1(line);
     }
 
     /// <summary>Asks for the lines of some bytes.</summary>

@@ -5,13 +5,15 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>The kernels for a register of any width: the same methods as <see cref="ScalarKernels"/>, in the same order.</summary>
 /// <typeparam name="TLanes">float32 in this width.</typeparam>
 /// <typeparam name="TVector">Its register.</typeparam>
+/// <typeparam name="THints">What suits this processor's memory system.</typeparam>
 /// <param name="name">The set's name.</param>
 /// <param name="narrow">The set for what is narrower than a register; in the end the scalar one.</param>
 /// <param name="integer">The integer kernels, in the width that this processor does best.</param>
 /// <remarks>One source for all widths, so that a set cannot differ from the others by mistake.</remarks>
-internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelSet narrow, IntegerKernels integer) : KernelSet(name, integer)
+internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name, KernelSet narrow, IntegerKernels integer) : KernelSet(name, integer)
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
+    where THints : struct, IHints
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void MatVec(float* w, float* x, float* output, int rows, int cols)
@@ -31,17 +33,20 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
 
     // Not inlined: a profile-guided caller would spread a copy of it over its own registers.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols)
+    internal override void MatMul(float* w, int rowStride, int colStride, float* x, float* output, int rows, int cols, Upcoming next)
     {
+        var turns = cols / 2;
+        var perTurn = next.PerStep((long)Tile / (2 * TLanes.Count) * (rows / (TLanes.Registers >= 32 ? 12 : 6)) * turns);
+        var ahead = perTurn > 0 ? next.Start : (byte*)x; // with nothing to ask for, for what is near: elsewhere it would be searched for
         for (var lane = 0; lane < Tile; lane += 2 * TLanes.Count)
         {
             var row = 0;
             if (TLanes.Registers >= 32)
-                for (; row <= rows - 12; row += 12)
-                    TwelveRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
+                for (; row <= rows - 12; row += 12, ahead += turns * perTurn)
+                    TwelveRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols, ahead, perTurn);
             else if (TLanes.Count == 8) // SSE, which multiplies and adds in two steps, is slower by it
-                for (; row <= rows - 6; row += 6)
-                    SixRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
+                for (; row <= rows - 6; row += 6, ahead += turns * perTurn)
+                    SixRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols, ahead, perTurn);
             for (; row <= rows - 4; row += 4)
                 FourRows(w + (long)row * rowStride, rowStride, colStride, x + lane, output + row * Tile + lane, cols);
             for (; row < rows; row++)
@@ -117,7 +122,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         var last = n - TLanes.Count;
         var max = TLanes.Load(x + last);
         for (var i = 0; i < last; i += TLanes.Count)
-            max = TLanes.Max(max, TLanes.Load(x + i));
+            max = TLanes.MaxOfNumbers(max, TLanes.Load(x + i));
 
         var greatest = TLanes.Broadcast(TLanes.MaxLane(max));
         var (sums, done) = (TLanes.Zero, 0);
@@ -235,7 +240,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         {
             var max = TLanes.Load(x + lane);
             for (var i = 1; i < n; i++)
-                max = TLanes.Max(max, TLanes.Load(x + i * Tile + lane));
+                max = TLanes.MaxOfNumbers(max, TLanes.Load(x + i * Tile + lane));
 
             var sum = TLanes.Zero;
             for (var i = 0; i < n; i++)
@@ -355,9 +360,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddStep(float* w, TVector x0, TVector x1, TVector x2, TVector x3, ref TVector a0, ref TVector a1, ref TVector a2, ref TVector a3)
     {
-        // Zen 4 in 512 bits is faster with it, Zen 3 in 256 is not: its own prefetchers follow four places as fast as memory gives.
-        if (TLanes.Count >= 16)
-            Prefetching.FarLines((byte*)w + Prefetching.Distance);
+        THints.Give(w);
         a0 = TLanes.MultiplyAdd(TLanes.Load(w), x0, a0);
         a1 = TLanes.MultiplyAdd(TLanes.Load(w + TLanes.Count), x1, a1);
         if (Sums == 2)
@@ -373,7 +376,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
     /// <summary>Twelve rows by two registers of tokens: fourteen loads feed twenty-four products.</summary>
     /// <remarks>Two columns a step: where another thread shares the core, instructions are what bounds this, 1.15 times over eight rows and one column.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void TwelveRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols)
+    private static void TwelveRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols, byte* ahead, nint perTurn)
     {
         var (a0, a1, b0, b1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         var (c0, c1, d0, d1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
@@ -385,8 +388,9 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
         var v = w + 4 * rowStride;
         var u = w + 8 * rowStride;
         var end = x + cols * Tile;
-        for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, v += colStride, u += colStride, x += 2 * Tile)
+        for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, v += colStride, u += colStride, x += 2 * Tile, ahead += perTurn)
         {
+            Prefetching.FarLine(ahead);
             AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
             AddFour(v, rowStride, second, third, x, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
             AddFour(u, rowStride, second, third, x, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
@@ -410,15 +414,16 @@ internal sealed unsafe class VectorKernels<TLanes, TVector>(string name, KernelS
 
     /// <summary>Six rows: with two registers of tokens and a weight, what sixteen registers have room for. 1.4 times as fast as four rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SixRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols)
+    private static void SixRows(float* w, nint rowStride, nint colStride, float* x, float* output, int cols, byte* ahead, nint perTurn)
     {
         var (a0, a1, b0, b1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         var (c0, c1, d0, d1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         var (e0, e1, f0, f1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         var (second, third, fourth, fifth) = (2 * rowStride, 3 * rowStride, 4 * rowStride, 5 * rowStride);
         var end = x + cols * Tile;
-        for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, x += 2 * Tile)
+        for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, x += 2 * Tile, ahead += perTurn)
         {
+            Prefetching.FarLine(ahead);
             AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
             AddTwo(w, fourth, fifth, x, ref e0, ref e1, ref f0, ref f1);
             w += colStride;
