@@ -25,3 +25,8 @@ internal readonly struct Four : INumber
 {
     public static int Value => 4;
 }
+
+internal readonly struct Six : INumber
+{
+    public static int Value => 6;
+}

@@ -66,7 +66,7 @@ internal unsafe interface IRegister<TSelf, T> where TSelf : unmanaged, IRegister
 }
 
 /// <summary>What sums of products need of .NET's own type of a register: a struct around it costs a move for each second product.</summary>
-/// <typeparam name="TVector">Vector256 or Vector128.</typeparam>
+/// <typeparam name="TVector">Vector512, Vector256 or Vector128.</typeparam>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
 internal unsafe interface IVector<TVector, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -81,7 +81,7 @@ internal unsafe interface IVector<TVector, T> where T : unmanaged, IBinaryFloati
 }
 
 /// <summary>512 bits: AVX-512.</summary>
-internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<Register512<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<Register512<T>, T>, IVector<Vector512<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector512<T> _value = value;
 
@@ -118,6 +118,18 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register512<T> MultiplyAdd(Register512<T> a, Register512<T> b, Register512<T> c) => new(Lanes.MultiplyAdd(a._value, b._value, c._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<T> LoadVector(T* from) => Vector512.Load(from);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<T> CreateVector(T value) => Vector512.Create(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreVector(Vector512<T> value, T* to) => Vector512.Store(value, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<T> MultiplyAddVectors(Vector512<T> a, Vector512<T> b, Vector512<T> c) => Lanes.MultiplyAdd(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register512<T> Max(Register512<T> a, Register512<T> b) => new(Vector512.MaxNative(a._value, b._value));

@@ -48,13 +48,12 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
             {
                 var queries = qkv + tile * _qkvTile + head * _size * Tile;
                 for (var other = 0; other <= tile; other++)
-                    MatrixProduct.Narrow<V, T>(Tile, _size, qkv + other * _qkvTile + _keys + row, 1, Tile, queries, scores + (nint)other * Block, accumulate: false);
+                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, qkv + other * _qkvTile + _keys + row, 1, Tile, queries, Tile, scores + (nint)other * Block, Tile, accumulate: false);
                 var mixed = output + ((nint)tile * config.Dim + head * _size) * Tile;
                 var sums = logSums + ((nint)tile * config.NHeads + head) * Tile;
                 Softmax(tile, scores, sums, factors);
                 mask.Apply<V, T>((tile + 1) * Block, scores, FirstScore(tile, tiles));
-                for (var other = 0; other <= tile; other++)
-                    MatrixProduct.Narrow<V, T>(_size, Tile, qkv + other * _qkvTile + _values + row, Tile, 1, scores + (nint)other * Block, mixed, accumulate: other > 0);
+                RegisterSums.Multiply<V, T>(_size, Tile, Tile, qkv + _values + row, Tile, 1, scores, Tile, mixed, Tile, accumulate: false, tile + 1, _qkvTile, Block);
                 for (var f = 0; f < _size; f++, mixed += Tile)
                 {
                     for (var lane = 0; lane < Tile; lane += V.Count)
@@ -95,15 +94,15 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
                 {
                     T* keys = qkv + other * _qkvTile + _keys + row, values = qkv + other * _qkvTile + _values + row;
                     var index = FirstScore(tile, tiles) + (uint)(other * Block);
-                    MatrixProduct.Narrow<V, T>(Tile, _size, keys, 1, Tile, queries, p, accumulate: false);
-                    MatrixProduct.Narrow<V, T>(Tile, _size, values, 1, Tile, g, ds, accumulate: false);
+                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, keys, 1, Tile, queries, Tile, p, Tile, accumulate: false);
+                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, values, 1, Tile, g, Tile, ds, Tile, accumulate: false);
                     mask.Apply<V, T>(Block, ds, index);
                     SoftmaxBackward(other == tile, p, ds, logSums + ((nint)tile * config.NHeads + head) * Tile, shares);
                     mask.Apply<V, T>(Block, p, index);
-                    MatrixProduct.Narrow<V, T>(_size, Tile, keys, Tile, 1, ds, gradientQkv + tile * _qkvTile + head * _size * Tile, accumulate: other > 0);
+                    RegisterSums.Multiply<V, T>(_size, Tile, Tile, keys, Tile, 1, ds, Tile, gradientQkv + tile * _qkvTile + head * _size * Tile, Tile, accumulate: other > 0);
                     var rows = (nint)other * Tile * _padded;
-                    MatrixProduct.Compute<V, T>(Tile, Tile, _padded, ds, Tile, 1, queryRows, _padded, keyGradient + rows, _padded, accumulate: true);
-                    MatrixProduct.Compute<V, T>(Tile, Tile, _padded, p, Tile, 1, gradientRows, _padded, valueGradient + rows, _padded, accumulate: true);
+                    RegisterSums.Multiply<V, T>(Tile, _padded, Tile, ds, Tile, 1, queryRows, _padded, keyGradient + rows, _padded, accumulate: true);
+                    RegisterSums.Multiply<V, T>(Tile, _padded, Tile, p, Tile, 1, gradientRows, _padded, valueGradient + rows, _padded, accumulate: true);
                 }
             }
         }

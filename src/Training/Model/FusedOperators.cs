@@ -184,7 +184,7 @@ internal sealed unsafe class FusedOperators<T>(LlamaConfig config, Rope rope) wh
         T* from = Data(gradient), right = Data(x), to = Data(result);
         var step = (nint)gradient.stride(0);
         var evenly = (rows + get_num_threads() - 1) / get_num_threads();
-        var height = Math.Min(MostRows, (evenly + MatrixProduct.Rows - 1) / MatrixProduct.Rows * MatrixProduct.Rows);
+        var height = Math.Min(MostRows, (evenly + MatrixProduct.PackedRows - 1) / MatrixProduct.PackedRows * MatrixProduct.PackedRows);
         TorchThreads.For((rows + height - 1) / height, part =>
         {
             var first = part * height;

@@ -50,17 +50,8 @@ internal sealed unsafe class TileWeight<V, T>(Parameter parameter) where V : unm
         AddGradient(row, rows, tiles, by, x, _gradient, _accumulates);
 
     /// <summary>The same, to a sum that lies elsewhere.</summary>
-    public void AddGradient(int row, int rows, int tiles, Tiles<T> by, Tiles<T> x, T* sum, bool accumulate)
-    {
-        if (Rows >= MatrixProduct.Rows)
-        {
-            MatrixProduct.Sum<V, T>(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], TokenTile<T>.RowLength(Columns), x.Step, sum, accumulate);
-            return;
-        }
-        var tile = TokenTile<T>.Length;
-        for (var i = 0; i < tiles; i++)
-            MatrixProduct.Compute<V, T>(Rows, tile, Columns, by[i], tile, 1, x[i], TokenTile<T>.RowLength(Columns), sum, Columns, accumulate || i > 0);
-    }
+    public void AddGradient(int row, int rows, int tiles, Tiles<T> by, Tiles<T> x, T* sum, bool accumulate) =>
+        MatrixProduct.Sum<V, T>(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], TokenTile<T>.RowLength(Columns), x.Step, sum, accumulate);
 
     /// <summary>Adds parts of the gradient, or of some rows of it.</summary>
     /// <param name="first">The first value.</param>

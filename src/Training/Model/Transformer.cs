@@ -21,9 +21,8 @@ public sealed class Transformer : nn.Module, ITensorSource
     /// <summary>Standard deviation of the initial weights.</summary>
     internal const double InitStd = 0.02;
 
-    // Where the weights of larger models are read from, torch's products are faster (docs/LOG.md) in two cases: in tiles of 512 bits 7 M is slower, 3.5 M as
-    // fast, 1.7 M faster; in narrower ones 0.9 M was slower on an Intel processor, and NEON was not measured. In 256 bits on AMD's tiles are 1.3 times as fast at 15 M.
-    private static readonly long MostTiledParameters = Lanes.AreFast ? 1 << 22 : OneDnnProducts.IsAmdWithAvx2() ? long.MaxValue : 1 << 19;
+    // NEON's tiles were not measured: torch's products serve the models there that are larger than those that tiles are for most of all (docs/LOG.md).
+    private static readonly long MostTiledParameters = Vector256.IsHardwareAccelerated ? long.MaxValue : 1 << 19;
 
     private readonly double _dropout;
     private readonly ModelPlacement _placement;

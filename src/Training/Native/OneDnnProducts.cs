@@ -97,7 +97,7 @@ internal static unsafe partial class OneDnnProducts
     }
 
     /// <summary>Whether this is a processor of those on which MKL takes a slow path.</summary>
-    public static bool IsAmdWithAvx2()
+    private static bool IsAmdWithAvx2()
     {
         if (!Avx2.IsSupported)
             return false;
