@@ -24,6 +24,8 @@ public sealed class DataFolder
     /// <summary>The built-in dataset of generated stories.</summary>
     public const string Sample = "sample";
 
+    private const string Llama2Tokenizer = "tokenizer.model";
+
     private static readonly string[] BuiltIn = [TinyStories, TinyStoriesV2, Sample];
     private static readonly char[] PathCharacters = ['/', '\\', '.', '*', '?'];
 
@@ -62,8 +64,14 @@ public sealed class DataFolder
     /// <summary>The folder of the story shards, dataNN.json.</summary>
     public string Stories { get; }
 
-    /// <summary>The sentencepiece model; for vocab_size 0, Llama 2's own tokenizer.model.</summary>
-    public string TokenizerModel(int vocabSize) => Path.Combine(Root, vocabSize == 0 ? "tokenizer.model" : $"tok{vocabSize}.model");
+    /// <summary>The sentencepiece model; for vocab_size 0, Llama 2's own tokenizer.model: the dataset's, else the one in the current folder, where llama2.c has it.</summary>
+    public string TokenizerModel(int vocabSize)
+    {
+        if (vocabSize > 0)
+            return Path.Combine(Root, $"tok{vocabSize}.model");
+        var own = Path.Combine(Root, Llama2Tokenizer);
+        return !File.Exists(own) && File.Exists(Llama2Tokenizer) ? Llama2Tokenizer : own;
+    }
 
     /// <summary>The tokenizer in the form that the engine reads.</summary>
     public string TokenizerBin(int vocabSize) => Path.Combine(Root, vocabSize == 0 ? "tokenizer.bin" : $"tok{vocabSize}.bin");

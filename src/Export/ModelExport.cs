@@ -27,6 +27,10 @@ public static class ModelExport
     /// <summary>The checkpoint in a training's folder; null where there is none.</summary>
     public static string? CheckpointIn(string folder) => CheckpointNames.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
+    /// <summary>The checkpoint in the place where one of another name was looked for; null where there is none, or no checkpoint was.</summary>
+    internal static string? CheckpointBeside(string path) =>
+        CheckpointNames.Contains(Path.GetFileName(path)) ? CheckpointIn(Path.GetDirectoryName(path) ?? "") : null;
+
     /// <summary>The name beside a checkpoint of what is written from it.</summary>
     public static string DefaultTargetName(int version) => version == HuggingFaceVersion ? "hf" : "model.bin";
 

@@ -54,6 +54,8 @@ public sealed class ModelSource : IDisposable
                 : throw new InvalidDataException(
                     $"{path}: a folder without {HuggingFaceFolder.ConfigName} and {MetaFolder.ParamsName}, so neither a model of Hugging Face's nor of Meta's.");
 
+        if (!InputFile.Exists(path) && ModelExport.CheckpointBeside(path) is { } other) // out/ckpt.pt, by llama2.c's habit, after a training of ours
+            throw new FileNotFoundException($"{path}: no such file, but {other} is there.");
         bool isTorch, isSafetensors, isGguf;
         using (var file = MappedFile.Open(path))
         {

@@ -40,6 +40,18 @@ public static class TextColumns
     /// <summary>The columns of a line.</summary>
     public static int Of(string line) => line.EnumerateRunes().Sum(Of);
 
+    /// <summary>A table's rows as lines: each column as wide as its widest cell, numbers at its right.</summary>
+    public static IEnumerable<string> Aligned(IEnumerable<string[]> rows)
+    {
+        var table = rows.ToList();
+        int[] widths = [.. Enumerable.Range(0, table.FirstOrDefault()?.Length ?? 0).Select(column => table.Max(row => Of(row[column])))];
+        return table.Select(row => string.Join("  ", row.Select((cell, column) =>
+        {
+            var space = new string(' ', widths[column] - Of(cell));
+            return char.IsAsciiDigit(cell.FirstOrDefault()) ? space + cell : cell + space;
+        })).TrimEnd());
+    }
+
     private static int Of(Rune rune) =>
         Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format ? 0
         : Wide.Any(block => rune.Value >= block.First && rune.Value <= block.Last) ? 2 : 1;

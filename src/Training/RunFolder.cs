@@ -42,14 +42,17 @@ internal sealed class RunFolder(TrainingConfig config)
         var manifest = Path.Combine(tokens, TokenManifest.FileName);
         if (File.Exists(manifest))
             AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, TokenManifest.FileName), File.ReadAllBytes(manifest));
-        var tokenizer = data.TokenizerBin(config.DataVocabSize);
-        if (!File.Exists(tokenizer))
-            notes.Add($"{tokenizer} is missing: to read what the model writes, put the tokenizer beside {Path.Combine(config.OutDir, "model.bin")} as tokenizer.bin");
-        else
+        var own = Path.Combine(config.OutDir, TokenizerFile.DefaultName);
+        string[] places = [data.TokenizerBin(config.DataVocabSize), data.TokenizerModel(config.DataVocabSize), own]; // the second alone where llama2.c has made it
+        if (Array.Find(places, File.Exists) is { } tokenizer)
         {
-            AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, "tokenizer.bin"), File.ReadAllBytes(tokenizer));
-            _tokenizer = new Tokenizer(TokenizerFile.Read(tokenizer, tokenizer, config.VocabSize));
+            var vocabulary = TokenizerFile.Read(tokenizer, own, config.VocabSize);
+            if (tokenizer != own)
+                TokenizerBin.Write(own, vocabulary);
+            _tokenizer = new Tokenizer(vocabulary);
         }
+        else
+            notes.Add($"{places[0]} is missing: to read what the model writes, put the tokenizer beside {Path.Combine(config.OutDir, "model.bin")} as tokenizer.bin");
         return notes;
     }
 

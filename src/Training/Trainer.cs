@@ -52,7 +52,7 @@ public sealed class Trainer : IDisposable
             throw new ArgumentException(problem);
         _config = config;
         _ranks = ranks ?? ProcessGroup.Alone;
-        _microBatches = MicroBatchesOfEachRank();
+        _microBatches = _config.MicroBatchesOfEach(_ranks.Size);
         _placement = ModelPlacement.Choose(_ranks.DeviceFor(config.Device), config.Dtype);
         _lossScale = _placement.Products == ScalarType.Float16 ? LossScale.Initial : null;
         _folder = new RunFolder(config);
@@ -216,10 +216,6 @@ public sealed class Trainer : IDisposable
             _folder.Save(_model, _optimizer, new TrainingState(_iteration, _bestValLoss, _lossEma, _data.Position, _config.Seed, _lossScale), isBest);
         _savedIteration = _iteration;
     }
-
-    private int MicroBatchesOfEachRank() =>
-        _config.GradientAccumulationSteps % _ranks.Size == 0 ? _config.GradientAccumulationSteps / _ranks.Size : throw new ArgumentException(
-            $"--gradient_accumulation_steps {_config.GradientAccumulationSteps}: must be a multiple of the {_ranks.Size} processes, which share the micro-batches of an update.");
 
     private void Resume()
     {

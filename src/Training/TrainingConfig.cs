@@ -134,6 +134,13 @@ public sealed record TrainingConfig
     [JsonIgnore]
     public long TokensPerIteration => (long)GradientAccumulationSteps * BatchSize * MaxSeqLen;
 
+    /// <summary>The micro-batches of each process in an update.</summary>
+    /// <param name="processes">How many share them.</param>
+    /// <exception cref="ArgumentException">They cannot have as many each.</exception>
+    public int MicroBatchesOfEach(int processes) =>
+        GradientAccumulationSteps % processes == 0 ? GradientAccumulationSteps / processes : throw new ArgumentException(
+            $"--gradient_accumulation_steps {GradientAccumulationSteps}: must be a multiple of the {processes} processes, which share the micro-batches of an update.");
+
     /// <summary>The model's shape.</summary>
     [JsonIgnore]
     public LlamaConfig Model => new()

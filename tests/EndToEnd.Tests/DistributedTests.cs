@@ -24,6 +24,7 @@ public class DistributedTests
 
         // The same sequences, summed in another order; of two ranks the first alone reports.
         Assert.Contains("rank 0 of 2 by", two.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("\e", two.Out + two.Error, StringComparison.Ordinal); // Open MPI's ranks believe to be on a terminal
         AssertSameLosses(folder, "one", "two");
 
         // Another number of processes goes on where these stopped.
@@ -119,9 +120,18 @@ public class DistributedTests
     {
         NeedsMpi();
         using var folder = Prepared();
-        var refused = Llamafs.Run([.. Model, "--gradient_accumulation_steps=3", "--nproc_per_node=2"], folder.Path, environment: OneThread);
-        Assert.NotEqual(0, refused.ExitCode);
-        Assert.Contains("--gradient_accumulation_steps 3: must be a multiple of the 2 processes", refused.Error, StringComparison.Ordinal);
+        Llamafs.Run([.. Model, "--gradient_accumulation_steps=3", "--nproc_per_node=2"], folder.Path, environment: OneThread)
+            .AssertFails(2, "--gradient_accumulation_steps 3: must be a multiple of the 2 processes");
+        Llamafs.Run([.. Model, "--data_dir=nowhere", "--gradient_accumulation_steps=2", "--nproc_per_node=2"], folder.Path, environment: OneThread)
+            .AssertFails(1, "no pretokenised shards");
+    }
+
+    [Fact]
+    public void Train_SrunWithoutItsPlugin_SaysWhichToAskFor()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        Llamafs.Run([.. Model, "--gradient_accumulation_steps=2"], folder.Path, "", ("SLURM_STEP_NUM_TASKS", "2")).AssertFails(1, "Start it with srun --mpi=pmi2 for MPICH, --mpi=pmix for Open MPI.");
     }
 
     [Fact]

@@ -58,6 +58,33 @@ public class ExportTests
     }
 
     [Fact]
+    public void Export_TableOfErrors_FitsEightyColumns_AndNarrowGroupsAreSaid()
+    {
+        using var folder = new TempFolder();
+        var model = Fixtures.Path("stories260K", "stories260K.bin");
+        var narrow = Llamafs.Run("export", folder.File("narrow.bin"), "--checkpoint", model, "--version", "2").AssertSucceeds(); // hidden_dim 172
+        Assert.Contains("groups of 4, since no larger power of two divides both dim and hidden_dim: 2 bytes a weight, where multiples of 64 take 1.06.", narrow.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("groups of", Llamafs.Run("export", folder.File("asked.bin"), "--checkpoint", model, "--version", "2", "--group_size", "2").AssertSucceeds().Error, StringComparison.Ordinal);
+        var wide = Llamafs.Run("export", folder.File("wide.bin"), "--checkpoint", Fixtures.Path("train-checkpoint", "ckpt.pt"), "--version", "2").AssertSucceeds(); // 192
+        Assert.DoesNotContain("groups of", wide.Error, StringComparison.Ordinal);
+        Assert.All(narrow.Out.Split('\n').Where(line => line.Contains("int8  ", StringComparison.Ordinal)), line => Assert.InRange(line.Length, 60, 80));
+        var shown = Llamafs.Run("inspect", model).AssertSucceeds().Out.Split('\n').Where(line => line.Contains("F32", StringComparison.Ordinal)).ToList();
+        Assert.Equal(47, shown.Count);
+        Assert.All(shown, line => Assert.InRange(line.Length, 60, 80));
+    }
+
+    [Fact]
+    public void Export_ACheckpointByItsOtherName_SaysWhichIsThere()
+    {
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder.File("out"));
+        File.WriteAllBytes(folder.File("out/ckpt.safetensors"), [1]);
+        foreach (var command in new[] { (string[])["export", "out.bin", "--version", "2"], ["sample"] })
+            Llamafs.Run([.. command, "--checkpoint", "out/ckpt.pt"], folder.Path).AssertFails(1, "out/ckpt.pt: no such file, but out/ckpt.safetensors is there.");
+        Llamafs.Run(["export", "out.bin", "--checkpoint", "out/model.pt"], folder.Path).AssertFails(1, "out/model.pt: no such file.");
+    }
+
+    [Fact]
     public void ExportTokenizer_SentencepieceModel_IsByteIdenticalToLlama2cs()
     {
         using var folder = new TempFolder();

@@ -5,6 +5,23 @@ namespace LlamaFullstack.EndToEnd.Tests;
 /// <summary>The whole path on real TinyStories: a minute of training, the longest test of all.</summary>
 public class RealStoriesTests
 {
+    // tokenizer.model lies where llama2.c has it, beside the programs.
+    [Fact]
+    public void Llama2sOwnVocabulary_FromTheCurrentFolder_IsTrainedWithAndLiesBesideTheModel()
+    {
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder.File("data/TinyStories_all_data"));
+        foreach (var shard in new[] { "data00.json", "data01.json" })
+            File.WriteAllBytes(folder.File($"data/TinyStories_all_data/{shard}"), File.ReadAllBytes(Fixtures.Path("tinystories", $"TinyStories_all_data/{shard}")));
+        Llamafs.Run(["data", "pretokenize"], folder.Path).AssertFails(1, "data/tokenizer.model: no such file, nor tokenizer.model in this folder.");
+        File.WriteAllBytes(folder.File("tokenizer.model"), File.ReadAllBytes(Fixtures.Path("llama2-tokenizer", "tokenizer.model")));
+        Llamafs.Run(["data", "pretokenize"], folder.Path).AssertSucceeds();
+
+        var run = Llamafs.Run(["train", "--dim=16", "--n_layers=1", "--n_heads=2", "--batch_size=1", "--gradient_accumulation_steps=1", "--max_iters=1", "--eval_iters=1", "--device=cpu"], folder.Path);
+        Assert.Contains("sample at 1: ", run.AssertSucceeds().Out, StringComparison.Ordinal);
+        Assert.Equal(File.ReadAllBytes(Fixtures.Path("llama2-tokenizer", "tokenizer.bin")), File.ReadAllBytes(folder.File("out/tokenizer.bin")));
+    }
+
     [Fact]
     public void TinyStories_VocabularyToStory_LearnsAndAgreesInEveryFormat()
     {

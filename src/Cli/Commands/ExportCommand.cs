@@ -138,8 +138,15 @@ internal static class ExportCommand
         ExportReport report;
         using (var bar = new ProgressBar($"export {target}"))
             report = ModelExport.Write(source, target, version, groupSize, dtype == "fp16" ? NumberType.Float16 : NumberType.Float32, own, Progress(bar), cancellation);
+        var usual = version == 2 ? 64 : 32;
+        if (groupSize is null && report.GroupSize > 0 && report.GroupSize < usual / 4) // half as large again and more
+            ExitCode.Say(string.Create(CultureInfo.InvariantCulture,
+                $"groups of {report.GroupSize}, since no larger power of two divides both dim and hidden_dim: {BytesOfAWeight(version, report.GroupSize):0.##} bytes a weight, where multiples of {usual} take {BytesOfAWeight(version, usual):0.##}."));
         return version == ModelExport.HuggingFaceVersion || own is null ? report : report with { Tokenizer = WriteBeside(own, target) };
     }
+
+    // Its values, and its share of a scale.
+    private static double BytesOfAWeight(int version, int groupSize) => version == 2 ? 1 + 4.0 / groupSize : 0.5 + 2.0 / groupSize;
 
     // A model without its tokenizer is still a model: what is wrong with one that was not named is told, and no reason to stop.
     private static ModelTokenizer? FindTokenizer(string? named, ModelSource source)
@@ -184,10 +191,9 @@ internal static class ExportCommand
 
     private static void Print(ExportReport report)
     {
-        var nameWidth = report.Quantized.Select(tensor => tensor.Name.Length).DefaultIfEmpty().Max();
-        foreach (var tensor in report.Quantized)
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{tensor.Name.PadRight(nameWidth)}  {$"({tensor.Rows}, {tensor.Cols})",-16} {tensor.Type,-5} max error {tensor.MaxError:0.000000}  mean {tensor.MeanError:0.000000}"));
+        foreach (var line in TextColumns.Aligned(report.Quantized.Select(tensor => (string[])[tensor.Name, $"({tensor.Rows}, {tensor.Cols})", tensor.Type,
+            string.Create(CultureInfo.InvariantCulture, $"error {tensor.MaxError:0.000000}"), string.Create(CultureInfo.InvariantCulture, $"mean {tensor.MeanError:0.000000}")])))
+            Console.WriteLine(line);
         if (report.Worst is { } worst)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"largest error {worst.MaxError:0.000000}, in {worst.Name}"));
 

@@ -4,6 +4,7 @@ using System.Text.Json;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Data.Tokens;
 using LlamaFullstack.Export;
+using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli.Commands;
 
@@ -62,9 +63,9 @@ internal static class InspectCommand
         }
         foreach (var (key, value) in found.Metadata)
             Write($"{key} = {value}");
-        var width = found.Tensors.Select(tensor => tensor.Name.Length).DefaultIfEmpty().Max();
-        foreach (var tensor in found.Tensors)
-            Write($"{tensor.Name.PadRight(width)}  {$"({string.Join(", ", tensor.Shape)})",-16} {tensor.Type,-8} {tensor.Bytes,14:N0} bytes  largest {tensor.Largest:0.000000}");
+        foreach (var line in TextColumns.Aligned(found.Tensors.Select(tensor => (string[])[tensor.Name, $"({string.Join(", ", tensor.Shape)})", tensor.Type,
+            string.Create(CultureInfo.InvariantCulture, $"{tensor.Bytes:N0} bytes"), string.Create(CultureInfo.InvariantCulture, $"max {tensor.Largest:0.000000}")])))
+            Console.WriteLine(line);
     }
 
     private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using LlamaFullstack.Core.Formats;
+using LlamaFullstack.Data;
+using LlamaFullstack.Data.Tokens;
 using LlamaFullstack.Run;
 using LlamaFullstack.Training;
 using LlamaFullstack.Training.Distributed;
@@ -22,6 +24,8 @@ internal static class TrainCommand
             command.Add(option);
         command.SetAction((parsed, cancellation) =>
         {
+            if (ProcessGroup.IsLaunched)
+                Environment.SetEnvironmentVariable("TERM", "dumb"); // Open MPI gives its ranks terminals, and .NET would begin each log with a terminal's ESC [?1h
             var given = options.Where(entry => parsed.GetResult(entry.Value) is not null)
                 .Select(entry => (entry.Key.Name, parsed.GetValue(entry.Value) ?? "True")).ToList();
             var launches = parsed.GetValue(processes) is not (null or 1) && !ProcessGroup.IsLaunched && !parsed.GetValue(dryRun);
@@ -30,7 +34,7 @@ internal static class TrainCommand
             var resolved = TrainingOptions.Resolve(parsed.GetValue(preset), parsed.GetValue(config), given, cancellation);
             if (parsed.GetValue(dryRun))
                 return Task.FromResult(DryRun(resolved, cancellation));
-            return Task.FromResult(launches ? Launch(parsed.GetValue(processes)!.Value, cancellation) : Train(resolved, cancellation));
+            return Task.FromResult(launches ? Launch(parsed.GetValue(processes)!.Value, resolved, cancellation) : Train(resolved, cancellation));
         });
         return command;
     }
@@ -44,9 +48,14 @@ internal static class TrainCommand
     }
 
     /// <summary>Gives the same command line to each process: an option of the launcher alone is passed over there.</summary>
-    private static int Launch(int processes, CancellationToken cancellation) =>
-        processes >= 1 ? LocalLaunch.Run(processes, Environment.GetCommandLineArgs().Skip(1), ExitCode.UserSignal, cancellation)
-            : throw new UsageException($"--nproc_per_node {processes}: must be at least 1.");
+    private static int Launch(int processes, TrainingConfig config, CancellationToken cancellation)
+    {
+        if (processes < 1)
+            throw new UsageException($"--nproc_per_node {processes}: must be at least 1.");
+        _ = config.MicroBatchesOfEach(processes); // what each would refuse is said once
+        TokenSplits.Find(new DataFolder(config.DataDir, config.Dataset), config.DataVocabSize);
+        return LocalLaunch.Run(processes, Environment.GetCommandLineArgs().Skip(1), ExitCode.UserSignal, cancellation);
+    }
 
     private static int Train(TrainingConfig config, CancellationToken cancellation)
     {

@@ -33,6 +33,10 @@ internal sealed record Launcher(LauncherKind Kind, int Rank, int Size, int Local
         return MpiSizes.Any(name => Number(name) > 1) ? new Launcher(LauncherKind.Mpi, 0, 0, 0, 0) : null;
     }
 
+    /// <summary>Whether srun alone started this process, with no plugin by which MPI would find the others.</summary>
+    public static bool IsPlainSrun => Number("SLURM_STEP_NUM_TASKS") > 1
+        && Array.TrueForAll(["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"], name => Environment.GetEnvironmentVariable(name) is null);
+
     private static int Needed(string name) =>
         Number(name) ?? throw new ArgumentException($"{name}: must be set to a number, as torchrun does, where WORLD_SIZE is above 1.");
 

@@ -32,8 +32,9 @@ internal sealed class MpiGroup : ProcessGroup
     public static MpiGroup Join()
     {
         var group = new MpiGroup(MpiLibrary.Start());
-        return group.Size > 1 ? group : throw new IOException(
-            $"{group._mpi.Name} says that this process is alone, but its launcher started several: the library is not the launcher's own. Put the launcher's library folder first in LD_LIBRARY_PATH.");
+        return group.Size > 1 ? group : throw new IOException($"{group._mpi.Name} says that this process is alone, but its launcher started several: {(Launcher.IsPlainSrun
+            ? "srun without --mpi does not tell them of each other. Start it with srun --mpi=pmi2 for MPICH, --mpi=pmix for Open MPI."
+            : "the library is not the launcher's own. Put the launcher's library folder first in LD_LIBRARY_PATH.")}");
     }
 
     public override void BeginSum(Tensor values)
