@@ -127,6 +127,8 @@ public class RunTests
         var path = folder.Write("ckpt.safetensors", [1, 2]);
         Llamafs.Run("run", path).AssertFails(1, $"{path}: a checkpoint, not a model file. Make one of it: llamafs export model.bin --checkpoint {path}");
         Llamafs.Run("bench", path).AssertFails(1, $"{path}: a checkpoint, not a model file.");
+        folder.Write("model.bin", [1]);
+        Llamafs.Run("run", folder.Path).AssertFails(1, $"{folder.Path}: is a folder, expected a file. Its model is {folder.File("model.bin")}.");
         Llamafs.Run("export", folder.File("m.bin"), "--checkpoint", path).AssertFails(1, $"{path}: not a safetensors file, or damaged: 2 bytes is too short. Was it cut short?\n");
     }
 
