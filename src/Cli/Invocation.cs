@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using LlamaFullstack.Core;
 using LlamaFullstack.Run;
 
 namespace LlamaFullstack.Cli;

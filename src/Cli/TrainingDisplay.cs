@@ -19,7 +19,7 @@ internal sealed class TrainingDisplay(string outDir, int maxIters, bool drawsLos
         if (_line is null || value is not StepEvent step)
         {
             Dispose();
-            Console.Out.WriteLine(TextColumns.Printable(value.ToString())); // a model that has learned little writes any byte, and a log is looked at on a terminal
+            Console.Out.WriteLine(value);
             if (drawsLosses && value is EvalEvent { Iteration: > 0 })
                 DrawLosses(Path.Combine(outDir, "loss.png"));
             return;

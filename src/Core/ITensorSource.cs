@@ -30,6 +30,9 @@ public static class TensorSources
     /// <param name="destination">As long as the tensor.</param>
     /// <exception cref="InvalidDataException">The source lacks the tensor, or has it in another shape.</exception>
     public static void Read(this ITensorSource source, string name, Span<float> destination) => source.Read(name, 0, destination);
+
+    /// <summary>The name under which a source has a tensor: the classifier may be the embedding.</summary>
+    public static string NameHeld(this ITensorSource source, string name) => name == TensorNames.Output && source.SharedClassifier ? TensorNames.TokEmbeddings : name;
 }
 
 /// <summary>How a file holds a tensor.</summary>

@@ -20,4 +20,18 @@ public static class TensorCheck
                     $"{path}: {tensor.Name} has the shape ({string.Join(", ", shape)}), expected ({string.Join(", ", expected)}) from the configuration.");
         }
     }
+
+    /// <summary>Makes sure that there is no tensor which nothing here reads, such as a bias or a layer more: it would change what the model says.</summary>
+    /// <param name="config">The model's shape.</param>
+    /// <param name="tensors">Each tensor and the file that has it.</param>
+    /// <param name="nameOf">What the format calls one of <see cref="TensorNames"/>.</param>
+    /// <param name="isTable">Whether a tensor is a table that is computed anew here.</param>
+    /// <exception cref="InvalidDataException">There is one.</exception>
+    public static void Names(LlamaConfig config, IEnumerable<(string Name, string Path)> tensors, Func<string, string> nameOf, Func<string, bool> isTable)
+    {
+        var known = TensorNames.All(config, sharedClassifier: false).Select(tensor => nameOf(tensor.Name)).ToHashSet();
+        foreach (var (name, path) in tensors)
+            if (!known.Contains(name) && !isTable(name))
+                throw new InvalidDataException($"{path}: has the tensor {PlainText.Quote(name)}, which a Llama 2 model of {config.NLayers} layers does not have.");
+    }
 }

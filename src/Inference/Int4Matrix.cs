@@ -27,11 +27,8 @@ internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int
             ((float*)scratch)[i] = (float)scales[(long)rows.Start * _groups + i];
     }
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch, Upcoming next)
-    {
-        next.AskForAll();
-        kernels.Integer.MatMulInt4(UnpackedCodes(scratch), (float*)scratch, x.Int8(tile), output, rows.Count);
-    }
+    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch, Upcoming next) =>
+        kernels.Integer.MatMulInt4(UnpackedCodes(scratch), (float*)scratch, x.Int8(tile), output, rows.Count, next);
 
     public override Upcoming MemoryOf(Part rows, int part, int parts) =>
         Upcoming.Part(codes + (long)rows.Start * Cols / 2, (long)rows.Count * Cols / 2, part, parts);

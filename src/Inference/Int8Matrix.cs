@@ -22,11 +22,8 @@ internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols,
     public override void Unpack(KernelSet kernels, Part rows, byte* scratch) =>
         kernels.Integer.ArrangeInt8(weights + (long)rows.Start * Cols, scratch, rows.Count * Cols);
 
-    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch, Upcoming next)
-    {
-        next.AskForAll();
-        kernels.Integer.MatMulInt8(scratch, scales + (long)rows.Start * _groups, x.Int8(tile), output, rows.Count);
-    }
+    public override void Multiply(KernelSet kernels, BatchActivation x, int tile, float* output, Part rows, byte* scratch, Upcoming next) =>
+        kernels.Integer.MatMulInt8(scratch, scales + (long)rows.Start * _groups, x.Int8(tile), output, rows.Count, next);
 
     public override Upcoming MemoryOf(Part rows, int part, int parts) =>
         Upcoming.Part(weights + (long)rows.Start * Cols, (long)rows.Count * Cols, part, parts);

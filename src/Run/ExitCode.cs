@@ -70,7 +70,7 @@ public static class ExitCode
     {
         UsageException => (Usage, e.Message),
         ArgumentException when IsThrownHere(e) => (Usage, e.Message.Split(" (Parameter ")[0]),
-        IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{(e.Message.Contains(':') ? "" : "the standard output: ")}{e.Message.TrimEnd('.')}. Free some space, or write to another disk."),
+        IOException when (e.HResult & 0xFFFF) == NoSpace => (Failure, $"{e.Message.TrimEnd('.')}. Free some space, or write to another disk."),
         InvalidDataException or IOException or UnauthorizedAccessException or HttpRequestException or NotSupportedException => (Failure, e.Message),
         OutOfMemoryException => (Failure, "not enough memory. Close other programs, or use a smaller model or batch."),
         _ => (Failure, $"internal error: {e.GetType().Name}: {e.Message.Split('\n')[0]} Set LLAMAFS_DEBUG=1 to see where, and please report it."),

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Numerics;
+using LlamaFullstack.Core;
 using LlamaFullstack.Inference;
 
 namespace LlamaFullstack.Run;

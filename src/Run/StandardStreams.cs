@@ -10,20 +10,21 @@ public static partial class StandardStreams
     private const int Input = 0;
     private const int Output = 1;
     private const int Error = 2;
+    private const string OutputName = "the standard output";
     private const int GetFlags = 1; // F_GETFD
     private const int CloseOnExec = 1; // FD_CLOEXEC
 
     /// <summary>
     /// Makes the console's writers safe and UTF-8, before anything is written. What goes to a closed stream would reach whatever file of the runtime's own has taken its number, such as the
-    /// pipe by which it learns of signals: stderr takes it in silence, stdout refuses it. A stderr that is full is no reason to lose what stdout gets.
+    /// pipe by which it learns of signals: stderr takes it in silence, stdout refuses it. A stderr that is full is no reason to lose what stdout gets. Of what goes wrong with stdout,
+    /// the message begins with its name, as it does of any file.
     /// </summary>
     public static void Guard()
     {
         if (OperatingSystem.IsWindows())
-            Console.OutputEncoding = Encoding.UTF8; // there a console, and a file that is written by way of it, has the country's old code page
+            Console.OutputEncoding = Encoding.UTF8; // else the console reads it by the country's old code page
         Console.SetError(IsClosed(Error) ? TextWriter.Null : new UnheardWriter());
-        if (OutputIsClosed)
-            Console.SetOut(new ClosedWriter());
+        Console.SetOut(new LazyWriter(() => OutputIsClosed ? throw ClosedOutput() : new NamedStream(Console.OpenStandardOutput())));
     }
 
     /// <summary>Whether this program was started with its input closed (as by the shell's <c>&lt;&amp;-</c>).</summary>
@@ -36,12 +37,12 @@ public static partial class StandardStreams
     public static Stream OpenOutput()
     {
         if (OutputIsClosed)
-            throw ClosedWriter.Refusal();
+            throw ClosedOutput();
         if (OperatingSystem.IsWindows() || !Console.IsOutputRedirected)
-            return Console.OpenStandardOutput();
+            return new NamedStream(Console.OpenStandardOutput());
         var output = new FileStream(new SafeFileHandle(Output, ownsHandle: false), FileAccess.Write, bufferSize: 0);
         // In a file it would count its own position, and whoever writes to the same file afterwards would begin where we did.
-        return output.CanSeek ? Console.OpenStandardOutput() : output;
+        return new NamedStream(output.CanSeek ? Console.OpenStandardOutput() : output);
     }
 
     // The runtime's own files take the number of a closed one, and to read them would never end. What was inherited is not closed on exec,
@@ -51,39 +52,78 @@ public static partial class StandardStreams
     [LibraryImport("libc", EntryPoint = "fcntl")]
     private static partial int FileFlags(int file, int command);
 
-    /// <summary>Stands for a stdout that is closed.</summary>
-    private sealed class ClosedWriter : TextWriter
+    private static IOException ClosedOutput() => new($"{OutputName}: is closed, and this command writes to it.");
+
+    /// <summary>Stdout, whose errors .NET tells without a name.</summary>
+    private sealed class NamedStream(Stream stream) : Stream
     {
-        public override Encoding Encoding => Encoding.UTF8;
+        public override bool CanRead => false;
 
-        public static IOException Refusal() => new("the standard output is closed, and this command writes to it.");
+        public override bool CanSeek => false;
 
-        public override void Write(char value) => throw Refusal();
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override void Flush() => stream.Flush();
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            try
+            {
+                stream.Write(buffer);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new IOException($"{OutputName}: {e.Message.TrimEnd('.')}.", e.HResult);
+            }
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            stream.Dispose();
+            base.Dispose(disposing);
+        }
     }
 
-    /// <summary>Passes on to a stderr that may be full.</summary>
-    private sealed class UnheardWriter : TextWriter
+    /// <summary>Opens its stream when there is something to write: most runs that go well have nothing to say but their text.</summary>
+    private class LazyWriter(Func<Stream> open) : TextWriter
     {
-        private TextWriter? _stderr; // made when there is something to write: a run that goes well has nothing to say before its text
+        private StreamWriter? _writer;
 
         public override Encoding Encoding => Encoding.UTF8;
 
-        public override void Write(char value) => Write(value.ToString());
+        public override void Write(char value) => Write($"{value}");
 
         public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));
 
+        public override void Write(string? value) => (_writer ??= new StreamWriter(open(), bufferSize: 256) { AutoFlush = true }).Write(value);
+
+        public override void WriteLine(string? value) => Write(value + NewLine);
+    }
+
+    /// <summary>Passes on to a stderr that may be full.</summary>
+    private sealed class UnheardWriter() : LazyWriter(Console.OpenStandardError)
+    {
         public override void Write(string? value)
         {
             try
             {
-                _stderr ??= new StreamWriter(Console.OpenStandardError(), bufferSize: 256) { AutoFlush = true };
-                _stderr.Write(value);
+                base.Write(value);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
             }
         }
-
-        public override void WriteLine(string? value) => Write(value + NewLine);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
@@ -90,7 +91,8 @@ internal sealed class RunFolder(TrainingConfig config)
         try
         {
             var tokens = new TextSampler(model, SampleTemperature, topK: 0, config.Seed).Generate([Vocabulary.Bos], SampleTokens);
-            return _tokenizer.Decode([Vocabulary.Bos, .. tokens]);
+            // Shown and written as llamafs run shows text: who looks at samples.txt looks at it on a terminal.
+            return Encoding.UTF8.GetString(new Utf8Stream().Push(Encoding.UTF8.GetBytes(_tokenizer.Decode([Vocabulary.Bos, .. tokens]))));
         }
         finally
         {

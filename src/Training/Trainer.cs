@@ -26,6 +26,7 @@ public sealed class Trainer : IDisposable
     private readonly AdamW _optimizer;
     private readonly GradientBuckets? _sharedGradients; // where several ranks train
     private readonly TrainingData _data;
+    private readonly FolderLock? _folderLock; // of the rank that writes
     private readonly RunFolder _folder;
     private readonly int _microBatches; // of this rank in an update
 
@@ -45,7 +46,7 @@ public sealed class Trainer : IDisposable
     /// <param name="ranks">The processes that train this model together; this one alone where it is null.</param>
     /// <exception cref="ArgumentException">The configuration is not sound.</exception>
     /// <exception cref="InvalidDataException">Data are missing or damaged, or the checkpoint does not fit; the message says what to do.</exception>
-    /// <exception cref="IOException">A file cannot be read or written.</exception>
+    /// <exception cref="IOException">A file cannot be read, or another process trains into the folder.</exception>
     public Trainer(TrainingConfig config, IProgress<TrainingEvent>? progress = null, ProcessGroup? ranks = null)
     {
         if (config.FindProblem() is { } problem)
@@ -55,18 +56,24 @@ public sealed class Trainer : IDisposable
         _microBatches = _config.MicroBatchesOfEach(_ranks.Size);
         _placement = ModelPlacement.Choose(_ranks.DeviceFor(config.Device), config.Dtype);
         _lossScale = _placement.Products == ScalarType.Float16 ? LossScale.Initial : null;
-        _folder = new RunFolder(config);
         _progress = _ranks.IsFirst ? progress : null;
         _data = new TrainingData(config, _ranks);
         try
         {
+            // Before a checkpoint is read: else two that resume could both read it, and the second go on from there when the first is done.
+            if (_ranks.IsFirst && !config.EvalOnly)
+                _folderLock = new FolderLock(config.OutDir, "Wait until it is done, or name another --out_dir.");
+            _folder = new RunFolder(config);
             manual_seed(config.Seed);
             _model = new Transformer(config.Model, _placement, config.Dropout);
             _optimizer = new AdamW(_model.Parameters, config.WeightDecay, config.Beta1, config.Beta2);
             if (_ranks.Size > 1)
                 _sharedGradients = new GradientBuckets(_model, _ranks);
             if (config.InitFrom == "resume")
+            {
+                _ranks.AwaitFirst(TimeSpan.Zero, CancellationToken.None); // who has the folder for all
                 Resume();
+            }
             else
                 _data.Start(0);
         }
@@ -82,12 +89,10 @@ public sealed class Trainer : IDisposable
     /// <param name="cancellation">Ends the run after the update under way; the state is saved first.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled. It can be resumed.</exception>
     /// <exception cref="InvalidDataException">The loss is not a number any more, or far above that of guessing.</exception>
-    /// <exception cref="IOException">Another process trains into the folder, or a file cannot be written.</exception>
+    /// <exception cref="IOException">A file cannot be written.</exception>
     public void Run(CancellationToken cancellation = default)
     {
-        var writes = _ranks.IsFirst && !_config.EvalOnly;
-        using var folderLock = writes ? new FolderLock(_config.OutDir, "Wait until it is done, or name another --out_dir.") : null;
-        if (writes)
+        if (_folderLock is not null)
         {
             _progress = new RunRecord(_config, _progress);
             foreach (var note in _folder.Begin())
@@ -116,32 +121,35 @@ public sealed class Trainer : IDisposable
         }
     }
 
-    /// <summary>Makes some updates, of which nothing is kept, to learn how long one takes.</summary>
+    /// <summary>Makes some updates of a run to learn how long one takes; writes nothing.</summary>
+    /// <param name="config">The run; as for the constructor.</param>
     /// <param name="count">How many at least.</param>
     /// <param name="time">For how long at least.</param>
     /// <param name="cancellation">Stops between updates.</param>
     /// <returns>The median of the second half, since the first ones also allocate and compile.</returns>
-    public TimeSpan TimeUpdates(int count, TimeSpan time, CancellationToken cancellation = default)
+    public static TimeSpan TimeUpdates(TrainingConfig config, int count, TimeSpan time, CancellationToken cancellation = default)
     {
+        using var trainer = new Trainer(config with { EvalOnly = true }); // which takes no folder for itself
         var times = new List<TimeSpan>();
         for (var clock = Stopwatch.StartNew(); times.Count < count || clock.Elapsed < time;)
         {
             cancellation.ThrowIfCancellationRequested();
             var start = Stopwatch.GetTimestamp();
-            Update(cancellation);
+            trainer.Update(cancellation);
             times.Add(Stopwatch.GetElapsedTime(start));
         }
         var late = times.Skip(times.Count / 2).Order().ToList();
         return late[late.Count / 2];
     }
 
-    /// <summary>Frees the model's memory and closes the data.</summary>
+    /// <summary>Frees the model's memory, closes the data and lets the folder go.</summary>
     public void Dispose()
     {
         _data.Dispose();
         _sharedGradients?.Dispose();
         _optimizer?.Dispose(); // null where the constructor was not finished
         _model?.Dispose();
+        _folderLock?.Dispose();
     }
 
     /// <summary>One update: the gradient of several micro-batches, over all ranks, clipped, then a step of the optimizer.</summary>

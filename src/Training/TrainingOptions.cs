@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Training;
@@ -173,7 +174,7 @@ public static class TrainingOptions
     public static TrainingConfig With(this TrainingConfig config, string name, string value)
     {
         var option = All.FirstOrDefault(option => option.Name == name)
-            ?? throw new ArgumentException($"--{name}: no such option. Did you mean --{Nearest(name)}?");
+            ?? throw new ArgumentException($"--{name}: no such option.{NearMiss.Hint($"--{name}", All.Select(known => $"--{known.Name}"))}");
         try
         {
             return option.Set(config, value);
@@ -199,20 +200,4 @@ public static class TrainingOptions
     // llama2.c's options are Python literals: True and False.
     private static bool Bool(string text) =>
         bool.TryParse(text, out var value) ? value : throw new FormatException("expected True or False.");
-
-    /// <summary>The known name that takes the fewest insertions, deletions and replacements to reach.</summary>
-    private static string Nearest(string name) => All.MinBy(option => Distance(name, option.Name))!.Name;
-
-    private static int Distance(string a, string b)
-    {
-        var row = Enumerable.Range(0, b.Length + 1).ToArray();
-        for (var i = 1; i <= a.Length; i++)
-        {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= b.Length; j++)
-                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
-        }
-        return row[b.Length];
-    }
 }

@@ -57,7 +57,7 @@ public class DistributedTests
         using (var kill = Process.Start("kill", ["-KILL", LastRank(job.Id)]))
             kill.WaitForExit();
 
-        Assert.True(job.WaitForExit(TimeSpan.FromSeconds(10)), "the other rank did not end within 10 seconds");
+        Assert.True(job.WaitForExit(Llamafs.Limit), "the other rank does not end");
         Assert.NotEqual(0, job.ExitCode);
         Assert.Contains("signal 9", await error, StringComparison.Ordinal);
         var resumed = Llamafs.Run([.. run, "--init_from=resume", "--max_iters=61"], folder.Path, environment: OneThread);
@@ -80,7 +80,7 @@ public class DistributedTests
         using (var stop = Process.Start("kill", ["-TERM", "--", $"-{job.Id}"])) // not INT, which what runs in the background ignores
             stop.WaitForExit();
 
-        Assert.True(job.WaitForExit(TimeSpan.FromSeconds(30)), "the run did not end within 30 seconds");
+        Assert.True(job.WaitForExit(Llamafs.Limit), "the run does not end");
         Assert.True(job.ExitCode == 130, $"exit code {job.ExitCode}; stderr: {await error}");
         Assert.Contains("saving checkpoint", await rest, StringComparison.Ordinal);
         Assert.True(File.Exists(folder.File("out/ckpt.safetensors")));
@@ -102,7 +102,7 @@ public class DistributedTests
         using (var stop = Process.Start("kill", ["-USR1", $"{job.Id}"])) // which mpirun hands on
             stop.WaitForExit();
 
-        Assert.True(job.WaitForExit(TimeSpan.FromSeconds(30)), "the run did not end within 30 seconds");
+        Assert.True(job.WaitForExit(Llamafs.Limit), "the run does not end");
         Assert.True(job.ExitCode == 0, $"exit code {job.ExitCode}; stderr: {await error}");
         Assert.Contains("saving checkpoint", await rest, StringComparison.Ordinal);
     }

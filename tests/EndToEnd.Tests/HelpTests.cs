@@ -53,9 +53,6 @@ public class HelpTests
     public void Columns_OfAnyScript_AreThoseOfATerminal(string line, int columns, string text, int taken) => Assert.Equal((text, taken), TextColumns.Fit(line, columns));
 
     [Fact]
-    public void Printable_KeepsLinesAndNoOtherControlCharacters() => Assert.Equal("a\nb\uFFFDé\uFFFD[31m\uFFFD", TextColumns.Printable("a\nb\u000eé\u001b[31m\u007f"));
-
-    [Fact]
     public void Page_OnANarrowTerminal_IsWrappedAtWords()
     {
         var page = new HelpPage("Does something that takes more than one line to say.", "it NAME [options]") { Note = "That is all." };

@@ -26,7 +26,8 @@ internal sealed record Finished(int ExitCode, string Out, string Error)
 /// <summary>Runs the built program as a user would.</summary>
 internal static class Llamafs
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
+    /// <summary>After which a program is taken for one that never ends: far above what a busy machine needs.</summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
     public static string Program { get; } = Path.GetFullPath(Path.Combine(
         AppContext.BaseDirectory, "..", "..", "Cli", new DirectoryInfo(AppContext.BaseDirectory).Name, OperatingSystem.IsWindows() ? "llamafs.exe" : "llamafs"));

@@ -133,7 +133,7 @@ public class PipelineTests
         while (process.StandardOutput.ReadLine() is { } line && !line.StartsWith(mark, StringComparison.Ordinal)) { }
         using var kill = Process.Start("kill", [$"-{signal}", $"{process.Id}"]);
         _ = process.StandardOutput.ReadToEndAsync();
-        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(1)), "did not stop within a minute");
+        Assert.True(process.WaitForExit(Llamafs.Limit), "does not stop");
         return process.ExitCode;
     }
 

@@ -142,7 +142,7 @@ public class RunTests
         if (OperatingSystem.IsWindows())
             Assert.Skip("no shell that closes the input");
         using var shell = System.Diagnostics.Process.Start("/bin/sh", ["-c", "exec \"$0\" \"$@\" <&- >/dev/null 2>&1", Llamafs.Program, "run", Model, "-z", Tok512, "-m", "chat"]);
-        Assert.True(shell.WaitForExit(TimeSpan.FromMinutes(2)), "it waits for an input that will never come");
+        Assert.True(shell.WaitForExit(Llamafs.Limit), "it waits for an input that will never come");
         Assert.Equal(0, shell.ExitCode);
     }
 
@@ -158,9 +158,20 @@ public class RunTests
             Assert.Skip("no /dev/full here, and perhaps no shell that closes streams");
         using var folder = new TempFolder();
         using var shell = System.Diagnostics.Process.Start("/bin/sh", ["-c", $"exec \"$0\" \"$@\" >'{folder.File("text")}' {streams}", Llamafs.Program, "run", Model, "-z", Tok512, "-t", "0", "-n", "200"]);
-        Assert.True(shell.WaitForExit(TimeSpan.FromMinutes(2)));
+        Assert.True(shell.WaitForExit(Llamafs.Limit));
         Assert.Equal(exitCode, shell.ExitCode);
         Assert.Equal(exitCode == 0 ? GoldenText : "", File.ReadAllText(folder.File("text")));
+    }
+
+    [Theory]
+    [InlineData(">&-", "is closed, and this command writes to it.")]
+    [InlineData("1</dev/null", "Access to the path is denied.")] // .NET's words for a file that was opened to be read
+    [InlineData(">/dev/full", "No space left on device. Free some space, or write to another disk.")]
+    public void Output_ThatCannotBeWritten_IsNamed(string stream, string message)
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "no /dev/full here, and perhaps no shell that closes streams");
+        foreach (var command in (string[][])[["run", Model, "-z", Tok512, "-n", "5", "-t", "0"], ["run", "--help"], ["inspect", Model]])
+            Assert.Equal($"the standard output: {message}\n1\n", SystemProgram.Run("/bin/sh", ["-c", $"\"$0\" \"$@\" 2>&1 {stream}; echo $?", Llamafs.Program, .. command]));
     }
 
     [Fact]

@@ -135,7 +135,7 @@ public sealed unsafe class Int8KernelTests
         var output = PinnedArray.Of<float>(rows * Tile);
         var arranged = PinnedArray.Of<byte>(sizeof(short) * w.Length);
         Of(set).ArrangeInt8(w.Pointer(), arranged.Pointer(), w.Length);
-        Of(set).MatMulInt8(arranged.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
+        Of(set).MatMulInt8(arranged.Pointer(), scales.Pointer(), tile, output.Pointer(), rows, default);
         for (var i = 0; i < output.Length; i++)
             AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c], group => scales[i / Tile * tile.Groups + group], bias: 128, output[i]);
     }, set, forInt4: false);
@@ -146,7 +146,7 @@ public sealed unsafe class Int8KernelTests
         // The largest codes in one row: an int16 must hold their sums.
         var w = PinnedArray.Of(rows * tile.Length, i => (byte)(i < tile.Length ? 15 : random.Next(16)));
         var output = PinnedArray.Of<float>(rows * Tile);
-        Of(set).MatMulInt4(w.Pointer(), scales.Pointer(), tile, output.Pointer(), rows);
+        Of(set).MatMulInt4(w.Pointer(), scales.Pointer(), tile, output.Pointer(), rows, default);
         for (var i = 0; i < output.Length; i++)
             AssertDot(x[i % Tile], c => w[i / Tile * tile.Length + c] - Int4Groups.Offset, group => scales[i / Tile * tile.Groups + group], bias: 8, output[i]);
     }, set, forInt4: true);

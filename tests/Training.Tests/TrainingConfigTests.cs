@@ -52,6 +52,8 @@ public sealed class TrainingConfigTests
     [InlineData("dtype", "int8", "--dtype int8: must be float32 or bfloat16 or float16.")]
     [InlineData("min_lr", "1", "--min_lr 1: must lie between 0 and --learning_rate 0.0005.")]
     [InlineData("batchsize", "4", "--batchsize: no such option. Did you mean --batch_size?")]
+    [InlineData("bacth_size", "4", "--bacth_size: no such option. Did you mean --batch_size?")]
+    [InlineData("frobnicate", "4", "--frobnicate: no such option.")]
     public void Resolve_WrongValue_NamesTheOption(string name, string value, string message) =>
         Assert.Equal(message, Assert.Throws<ArgumentException>(() => TrainingOptions.Resolve(null, null, [(name, value)])).Message);
 

@@ -81,8 +81,7 @@ internal static class TrainCommand
         const int updates = 3; // at least: small models make more in the time, of which the first ones are still being compiled
         var time = TimeSpan.FromSeconds(3);
         TorchRuntime.Load();
-        using var trainer = new Trainer(config);
-        var update = trainer.TimeUpdates(updates, time, cancellation);
+        var update = Trainer.TimeUpdates(config, updates, time, cancellation);
         var parameters = config.Model.ParameterCount;
         var run = update * config.MaxIters;
         using var self = System.Diagnostics.Process.GetCurrentProcess();

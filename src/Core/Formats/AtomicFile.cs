@@ -38,6 +38,31 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Writes files that belong together, as <see cref="Write(string, Action{FileStream})"/> each; none is there under its name before all of them are whole and on the disk.</summary>
+    /// <param name="paths">The files to create or replace.</param>
+    /// <param name="write">Writes the content of all, in the order of <paramref name="paths"/>. Where it throws, no file is replaced.</param>
+    /// <exception cref="IOException">The disk is full, or a name cannot be written. What can still part the files is that one of them can no longer be renamed after another was.</exception>
+    public static void Write(IReadOnlyList<string> paths, Action<IReadOnlyList<FileStream>> write)
+    {
+        var files = new List<FileStream>(paths.Count);
+        void Next()
+        {
+            if (files.Count < paths.Count)
+            {
+                Write(paths[files.Count], file =>
+                {
+                    files.Add(file);
+                    Next();
+                });
+                return;
+            }
+            write(files);
+            foreach (var file in files)
+                file.Flush(flushToDisk: true);
+        }
+        Next();
+    }
+
     /// <summary>Refuses a folder that is a file, or lies below one.</summary>
     internal static void RequireFolder(string folder, string name)
     {
@@ -72,9 +97,9 @@ public static class AtomicFile
         return e is IOException && (e.HResult & 0xFFFF) == (OperatingSystem.IsWindows() ? Windows : OperatingSystem.IsMacOS() ? Mac : Linux);
     }
 
-    /// <inheritdoc cref="Write"/>
+    /// <inheritdoc cref="Write(string, Action{FileStream})"/>
     public static void WriteAllBytes(string path, ReadOnlyMemory<byte> bytes) => Write(path, file => file.Write(bytes.Span));
 
-    /// <summary>Writes text as UTF-8 without a byte order mark; see <see cref="Write"/>.</summary>
+    /// <summary>Writes text as UTF-8 without a byte order mark; see <see cref="Write(string, Action{FileStream})"/>.</summary>
     public static void WriteAllText(string path, string text) => WriteAllBytes(path, System.Text.Encoding.UTF8.GetBytes(text));
 }

@@ -25,7 +25,7 @@ public sealed class GgufModel : ITensorSource, IDisposable
         TensorCheck.Shapes(file.Map.Path, Config, SharedClassifier, name => file.Find(GgufNames.Of(name))?.Shape);
         foreach (var tensor in TensorNames.All(Config, SharedClassifier))
             _tensors.Add(tensor.Name, file.Find(GgufNames.Of(tensor.Name))!);
-        CheckNames();
+        TensorCheck.Names(Config, file.Tensors.Select(tensor => (tensor.Name, file.Map.Path)), GgufNames.Of, name => name == GgufNames.RopeFreqs);
     }
 
     /// <summary>The file.</summary>
@@ -57,7 +57,7 @@ public sealed class GgufModel : ITensorSource, IDisposable
 
     /// <summary>Where a tensor lies.</summary>
     /// <param name="name">One of <see cref="TensorNames"/>; the classifier of a tied model is its embedding.</param>
-    public GgufTensor Tensor(string name) => _tensors[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+    public GgufTensor Tensor(string name) => _tensors[this.NameHeld(name)];
 
     /// <inheritdoc/>
     public void Read(string name, long start, Span<float> destination) => File.Read(Tensor(name), start, destination);
@@ -140,15 +140,6 @@ public sealed class GgufModel : ITensorSource, IDisposable
                 return false;
         }
         return true;
-    }
-
-    // A tensor that nothing here reads would change what the model says.
-    private void CheckNames()
-    {
-        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => GgufNames.Of(tensor.Name)).Append(GgufNames.RopeFreqs).ToHashSet();
-        foreach (var tensor in File.Tensors)
-            if (!known.Contains(tensor.Name))
-                throw Bad($"has the tensor {PlainText.Quote(tensor.Name)}, which a Llama 2 model of {Config.NLayers} layers does not have");
     }
 
     private InvalidDataException Bad(string problem) => new($"{File.Map.Path}: {problem}.");

@@ -31,6 +31,7 @@ public static partial class InputFile
     }
 
     /// <summary>Refuses what is no plain file before anything opens it: to open a pipe waits for whoever writes into it, and a device may have no end.</summary>
+    /// <remarks>On Linux: elsewhere .NET tells a pipe from a file nowhere, and it is waited for.</remarks>
     /// <exception cref="IOException">There is no such file, it cannot be looked at, or it is a folder, a pipe or a device.</exception>
     public static void CheckPlain(string path)
     {

@@ -52,7 +52,7 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     /// <exception cref="ObjectDisposedException">The file is no longer mapped.</exception>
     public void Read(string name, long start, Span<float> destination)
     {
-        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        var section = Layout[this.NameHeld(name)];
         if (start < 0 || start > section.Tensor.Length - destination.Length)
             throw new ArgumentException($"{name} has {section.Tensor.Length} values, not {start + destination.Length}.", nameof(destination));
         switch (section.Type)
@@ -72,7 +72,7 @@ public sealed class ModelBinFile : ITensorSource, IDisposable
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name)
     {
-        var section = Layout[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name];
+        var section = Layout[this.NameHeld(name)];
         var type = section.Type switch
         {
             WeightType.Float32 => "F32",

@@ -103,7 +103,10 @@ public sealed class SentencePieceModel
     }
 
     /// <summary>Writes the model, atomically.</summary>
-    public void Write(string path)
+    public void Write(string path) => AtomicFile.Write(path, Write);
+
+    /// <summary>Writes the model.</summary>
+    public void Write(Stream file)
     {
         var message = new ProtobufWriter();
         foreach (var piece in Vocabulary.Pieces)
@@ -116,7 +119,7 @@ public sealed class SentencePieceModel
             message.Bytes(PiecesField, fields.Message);
         }
         message.Raw(_otherFields);
-        AtomicFile.WriteAllBytes(path, message.Message.ToArray());
+        file.Write(message.Message);
     }
 
     private static void ReadPiece(ProtobufReader reader, PieceList pieces, string path)

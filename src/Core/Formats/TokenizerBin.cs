@@ -46,7 +46,10 @@ public static class TokenizerBin
     }
 
     /// <summary>Writes a tokenizer as llama2.c's tokenizer.py does, atomically.</summary>
-    public static void Write(string path, Vocabulary vocabulary) => AtomicFile.Write(path, file =>
+    public static void Write(string path, Vocabulary vocabulary) => AtomicFile.Write(path, file => Write(file, vocabulary));
+
+    /// <summary>Writes a tokenizer as llama2.c's tokenizer.py does.</summary>
+    public static void Write(Stream file, Vocabulary vocabulary)
     {
         var longest = 0;
         for (var id = 0; id < vocabulary.Count; id++)
@@ -62,7 +65,7 @@ public static class TokenizerBin
             file.Write(header);
             file.Write(text.Span);
         }
-    });
+    }
 
     // llama2.c stores the two marks between line feeds, "\n<s>\n", so that run prints them apart.
     private static bool IsMark(int id) => id is Vocabulary.Bos or Vocabulary.Eos;

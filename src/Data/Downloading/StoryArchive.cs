@@ -2,6 +2,7 @@
 // nothing is written outside the folder, no link is made, and no small archive becomes a full disk.
 
 using System.Formats.Tar;
+using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 
 namespace LlamaFullstack.Data.Downloading;
@@ -78,10 +79,10 @@ internal static class StoryArchive
     private static string CheckedName(TarEntry entry, string archive)
     {
         if (entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.Directory))
-            throw new InvalidDataException($"{archive}: \"{Printable(entry.Name)}\" is a {entry.EntryType}; only plain files are unpacked.");
+            throw new InvalidDataException($"{archive}: {PlainText.Quote(entry.Name)} is a {entry.EntryType}; only plain files are unpacked.");
         var parts = entry.Name.Split('/', '\\');
         if (parts[0].Length == 0 || parts.Contains("..") || entry.Name.Any(letter => letter is ':' || char.IsControl(letter)))
-            throw new InvalidDataException($"{archive}: \"{Printable(entry.Name)}\" would lie outside of the folder; nothing of that kind is unpacked.");
+            throw new InvalidDataException($"{archive}: {PlainText.Quote(entry.Name)} would lie outside of the folder; nothing of that kind is unpacked.");
         return parts.LastOrDefault(part => part.Length > 0) ?? ".";
     }
 
@@ -144,6 +145,4 @@ internal static class StoryArchive
 
     private static InvalidDataException Damaged(string archive, Exception e) =>
         new($"{archive}: not a whole .tar.gz archive ({e.Message.TrimEnd('.').ReplaceLineEndings(" ")}). Delete it and download again.", e);
-
-    private static string Printable(string name) => string.Concat(name.Select(letter => char.IsControl(letter) ? '?' : letter));
 }

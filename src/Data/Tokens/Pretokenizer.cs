@@ -163,24 +163,15 @@ public sealed class Pretokenizer
         Part part, IReadOnlyList<(string Name, string Split)> shards, long bytes, string hash, CancellationToken cancellation)
     {
         var sources = part.Files.Select(file => Path.GetRelativePath(_output, file).Replace('\\', '/')).ToArray();
-        var writers = new TokenWriter[shards.Count];
-        void Write(int shard)
-        {
-            if (shard == shards.Count)
-            {
-                Encode(part, writers, cancellation);
-                return;
-            }
-            AtomicFile.Write(Path.Combine(_output, shards[shard].Name), file =>
-            {
-                writers[shard] = new TokenWriter(_tokenizer, file, TokenShard.TokenSize(shards[shard].Name), MostBlocks);
-                Write(shard + 1);
-            });
-        }
+        TokenWriter[] writers = [];
         Interlocked.Increment(ref _underWay);
         try
         {
-            Write(0);
+            AtomicFile.Write([.. shards.Select(shard => Path.Combine(_output, shard.Name))], files =>
+            {
+                writers = [.. files.Zip(shards, (file, shard) => new TokenWriter(_tokenizer, file, TokenShard.TokenSize(shard.Name), MostBlocks))];
+                Encode(part, writers, cancellation);
+            });
         }
         finally
         {

@@ -99,9 +99,8 @@ internal sealed class SymbolText
     public int Merge(int pair)
     {
         var firstNew = PairCount;
-        var (left, right) = (_pairs[pair].Left, _pairs[pair].Right);
         var merged = AddSymbol(pair);
-        var leftLength = _shapes[left].Length;
+        var leftLength = _shapes[_pairs[pair].Left].Length;
         var mergedLength = _shapes[merged].Length;
         foreach (var cell in Occurrences(pair))
         {

@@ -1,17 +1,12 @@
 // The vocabulary as text, sentencepiece's .vocab: a piece, a tab and its score on each line.
 using System.Globalization;
-using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 
 namespace LlamaFullstack.Data.VocabularyTraining;
 
-/// <summary>Writes sentencepiece's .vocab: for people and for comparisons; nothing reads it back.</summary>
+/// <summary>sentencepiece's .vocab: for people and for comparisons; nothing reads it back.</summary>
 public static class VocabularyText
 {
-    /// <summary>Writes a vocabulary atomically.</summary>
-    /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(string path, Vocabulary vocabulary) => AtomicFile.WriteAllBytes(path, Format(vocabulary));
-
     /// <summary>The file's bytes: UTF-8, U+2581 for a space.</summary>
     /// <remarks>A piece that is a tab, a carriage return or the like stands there as it is, as in sentencepiece.</remarks>
     public static byte[] Format(Vocabulary vocabulary)

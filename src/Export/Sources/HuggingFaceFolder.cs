@@ -22,7 +22,7 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
         (_files, Config) = (files, config.Model);
         SharedClassifier = config.IsTied;
         TensorCheck.Shapes(path, Config, SharedClassifier, name => files.Tensors.GetValueOrDefault(HuggingFaceNames.Of(name))?.Shape);
-        CheckNames();
+        TensorCheck.Names(Config, _files.Tensors.Select(tensor => (tensor.Key, tensor.Value.Path)), HuggingFaceNames.Of, name => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal));
     }
 
     /// <inheritdoc/>
@@ -55,7 +55,7 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
     /// <inheritdoc/>
     public void Read(string name, long start, Span<float> destination)
     {
-        var tensor = _files.Tensors[HuggingFaceNames.Of(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name)];
+        var tensor = _files.Tensors[HuggingFaceNames.Of(this.NameHeld(name))];
         if (!HuggingFaceNames.IsPermuted(name))
         {
             tensor.Read(start, destination);
@@ -67,7 +67,7 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
 
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name) =>
-        _files.Tensors[HuggingFaceNames.Of(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name)].Storage;
+        _files.Tensors[HuggingFaceNames.Of(this.NameHeld(name))].Storage;
 
     /// <summary>Closes the files.</summary>
     public void Dispose() => _files.Dispose();
@@ -94,15 +94,5 @@ public sealed class HuggingFaceFolder : ITensorSource, IDisposable
             if (name.Length == 0 || name != Path.GetFileName(name) || name.Contains('\\') || name is "." or "..")
                 throw new InvalidDataException($"{path}: {PlainText.Quote(name)} is not the plain name of a file beside it.");
         return [.. names.Order(StringComparer.Ordinal).Select(name => Path.Combine(folder, name))];
-    }
-
-    // A tensor that nothing here reads would change what the model says.
-    private void CheckNames()
-    {
-        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => HuggingFaceNames.Of(tensor.Name)).ToHashSet();
-        foreach (var (name, tensor) in _files.Tensors)
-            if (!known.Contains(name) && !name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal))
-                throw new InvalidDataException(
-                    $"{tensor.Path}: has the tensor {PlainText.Quote(name)}, which a Llama 2 model of {Config.NLayers} layers does not have.");
     }
 }

@@ -23,7 +23,7 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
         Config = ReadConfig(modelArgs as PickleDict ?? throw Bad("model_args is not a dictionary"));
         var hasClassifier = _tensors.ContainsKey(TensorNames.Output);
         TensorCheck.Shapes(file.Path, Config, sharedClassifier: !hasClassifier, name => _tensors.GetValueOrDefault(name)?.Shape);
-        CheckNames();
+        TensorCheck.Names(Config, _tensors.Keys.Select(name => (name, file.Path)), name => name, IsBuffer);
         // As export.py decides it (torch.equal); a classifier that is not in the file is the embedding.
         SharedClassifier = !hasClassifier || AreEqual(_tensors[TensorNames.Output], _tensors[TensorNames.TokEmbeddings]);
     }
@@ -53,10 +53,10 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
 
     /// <inheritdoc/>
     public void Read(string name, long start, Span<float> destination) =>
-        _file.ReadRows(Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name), start, destination);
+        _file.ReadRows(Find(this.NameHeld(name)), start, destination);
 
     /// <inheritdoc/>
-    public TensorStorage StorageOf(string name) => Find(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name).Held;
+    public TensorStorage StorageOf(string name) => Find(this.NameHeld(name)).Held;
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => _file.Dispose();
@@ -122,15 +122,6 @@ public sealed class LlamaCheckpointPt : ITensorSource, IDisposable
                     return false;
         }
         return true;
-    }
-
-    // A tensor that nothing here reads would change what the model says: a bias, or a layer more than model_args tells of.
-    private void CheckNames()
-    {
-        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => tensor.Name).ToHashSet();
-        foreach (var name in _tensors.Keys)
-            if (!known.Contains(name) && !IsBuffer(name))
-                throw Bad($"has the tensor {PlainText.Quote(name)}, which a Llama 2 model of {Config.NLayers} layers does not have");
     }
 
     // Tables that llama2.c computes anew: older versions of it saved them too.

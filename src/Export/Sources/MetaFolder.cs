@@ -31,7 +31,7 @@ public sealed class MetaFolder : ITensorSource, IDisposable
         Config = ReadConfig();
         SharedClassifier = !_tensors[0].ContainsKey(TensorNames.Output);
         TensorCheck.Shapes(path, Config, SharedClassifier, WholeShape);
-        CheckNames();
+        TensorCheck.Names(Config, _tensors.Zip(_shards, (tensors, file) => tensors.Keys.Select(name => (name, file.Path))).SelectMany(names => names), name => name, name => name is "rope.freqs");
     }
 
     /// <inheritdoc/>
@@ -65,7 +65,7 @@ public sealed class MetaFolder : ITensorSource, IDisposable
     /// <inheritdoc/>
     public void Read(string name, long start, Span<float> destination)
     {
-        var stored = name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name;
+        var stored = this.NameHeld(name);
         if (_tensors[0][stored].Shape.Count == 1)
             _shards[0].Read(_tensors[0][stored], destination);
         else if (IsCutByColumns(stored))
@@ -77,7 +77,7 @@ public sealed class MetaFolder : ITensorSource, IDisposable
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name)
     {
-        var slices = _tensors.Select(tensors => tensors[name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name].Held).ToList();
+        var slices = _tensors.Select(tensors => tensors[this.NameHeld(name)].Held).ToList();
         return slices[0] with { Bytes = slices.Sum(slice => slice.Bytes) };
     }
 
@@ -215,16 +215,5 @@ public sealed class MetaFolder : ITensorSource, IDisposable
             ArrayPool<float>.Shared.Return(block);
             firstCol += width;
         }
-    }
-
-    // A tensor that nothing here reads would change what the model says.
-    private void CheckNames()
-    {
-        var known = TensorNames.All(Config, sharedClassifier: false).Select(tensor => tensor.Name).ToHashSet();
-        foreach (var (tensors, file) in _tensors.Zip(_shards))
-            foreach (var name in tensors.Keys)
-                if (!known.Contains(name) && name is not "rope.freqs")
-                    throw new InvalidDataException(
-                        $"{file.Path}: has the tensor {PlainText.Quote(name)}, which a Llama 2 model of {Config.NLayers} layers does not have.");
     }
 }

@@ -47,11 +47,11 @@ public sealed class NativeCheckpoint : ITensorSource, IDisposable
 
     /// <inheritdoc/>
     public void Read(string name, long start, Span<float> destination) =>
-        _file.ReadFloats(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name, start, destination);
+        _file.ReadFloats(this.NameHeld(name), start, destination);
 
     /// <inheritdoc/>
     public TensorStorage StorageOf(string name) =>
-        _file.TryGet(name == TensorNames.Output && SharedClassifier ? TensorNames.TokEmbeddings : name, out var tensor) ? new(tensor.Dtype, tensor.ByteLength)
+        _file.TryGet(this.NameHeld(name), out var tensor) ? new(tensor.Dtype, tensor.ByteLength)
         : throw new InvalidDataException($"{_file.Path}: has no tensor {name}.");
 
     /// <summary>Closes the file.</summary>

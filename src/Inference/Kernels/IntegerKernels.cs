@@ -57,8 +57,9 @@ internal abstract unsafe class IntegerKernels
     /// <param name="x">Activations of a tile from <see cref="QuantizeTile"/>.</param>
     /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
+    /// <param name="next">What to ask the memory for meanwhile.</param>
     /// <remarks>Cost: rows · features · Tile multiply-adds, which is what bounds it.</remarks>
-    public abstract void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows);
+    public abstract void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next);
 
     /// <summary><see cref="MatMulInt8"/> with 4-bit weights that have been unpacked: w[r][i] = code − 8.</summary>
     /// <param name="w">Row-major codes, a byte each, from <see cref="UnpackInt4"/>, (rows, features).</param>
@@ -66,7 +67,8 @@ internal abstract unsafe class IntegerKernels
     /// <param name="x">Activations of a tile from <see cref="QuantizeTileForInt4"/>.</param>
     /// <param name="output">(rows, Tile).</param>
     /// <param name="rows">Output features.</param>
-    public abstract void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows);
+    /// <param name="next">What to ask the memory for meanwhile.</param>
+    public abstract void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next);
 
     /// <summary>to[i] = code, in the order of the weights.</summary>
     /// <param name="codes">Whole groups, n / 2 bytes.</param>

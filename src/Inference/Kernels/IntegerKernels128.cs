@@ -71,11 +71,17 @@ internal sealed unsafe class IntegerKernels128(IntegerKernels narrow) : IntegerK
 
     public override void ArrangeInt8(sbyte* w, byte* to, int n) => narrow.ArrangeInt8(w, to, n);
 
-    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
+    {
+        next.AskForAll();
         MatMul((sbyte*)w, offset: 0, wScales, x, output, rows);
+    }
 
-    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
+    {
+        next.AskForAll();
         MatMul((sbyte*)w, Int4Groups.Offset, wScales, x, output, rows);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize)

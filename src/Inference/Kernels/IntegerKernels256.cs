@@ -223,11 +223,11 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
             to[i] = (byte)(w[i] + TProducts.Bias);
     }
 
-    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<ByteTiles<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next) =>
+        TileProducts256<ByteTiles<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows, next);
 
-    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<CodeTiles<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows);
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next) =>
+        TileProducts256<CodeTiles<TProducts>, TileSums256>.MatMul(w, wScales, x, output, rows, next);
 
     public override void UnpackInt4(byte* codes, byte* to, int n, int groupSize)
     {

@@ -82,14 +82,14 @@ internal sealed unsafe class IntegerKernels256WithoutVnni(IntegerKernels narrow)
             words[i] = w[i];
     }
 
-    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts256<WordTiles, TileSums256>.MatMul(w, wScales, x, output, rows);
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next) =>
+        TileProducts256<WordTiles, TileSums256>.MatMul(w, wScales, x, output, rows, next);
 
-    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
         if (x.GroupSize <= NarrowCodeTiles.LargestGroup)
-            TileProducts256<NarrowCodeTiles, TileSums256>.MatMul(w, wScales, x, output, rows);
+            TileProducts256<NarrowCodeTiles, TileSums256>.MatMul(w, wScales, x, output, rows, next);
         else
-            base.MatMulInt4(w, wScales, x, output, rows);
+            base.MatMulInt4(w, wScales, x, output, rows, next);
     }
 }

@@ -41,17 +41,17 @@ internal unsafe class IntegerKernels512<TProducts>(IntegerKernels narrow) : Inte
                 QuantizeGroup(x + lane, values + lane, q.GroupSize, q.Scales + group * Tile + lane, q.Sums + group * Tile + lane);
     }
 
-    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
         // Scaling in 512 bits between products in 256: 1.05 times as fast in groups of 32, where there is much of it, and half as fast in groups of 64 on Intel (docs/LOG.md).
         if (x.GroupSize <= 32)
-            TileProducts256<ByteTiles<TProducts>, TileSums512>.MatMul(w, wScales, x, output, rows);
+            TileProducts256<ByteTiles<TProducts>, TileSums512>.MatMul(w, wScales, x, output, rows, next);
         else
-            base.MatMulInt8(w, wScales, x, output, rows);
+            base.MatMulInt8(w, wScales, x, output, rows, next);
     }
 
-    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        TileProducts512.MatMulInt4(w, wScales, x, output, rows);
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next) =>
+        TileProducts512.MatMulInt4(w, wScales, x, output, rows, next);
 
     /// <summary>A group of sixteen tokens' features.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

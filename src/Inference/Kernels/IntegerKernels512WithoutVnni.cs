@@ -16,6 +16,6 @@ internal sealed unsafe class IntegerKernels512WithoutVnni(IntegerKernels narrow)
 
     public override void ArrangeInt8(sbyte* w, byte* to, int n) => WordTiles512.Arrange(w, (short*)to, n);
 
-    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows) =>
-        WordTiles512.MatMul((short*)w, wScales, x, output, rows);
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next) =>
+        WordTiles512.MatMul((short*)w, wScales, x, output, rows, next);
 }

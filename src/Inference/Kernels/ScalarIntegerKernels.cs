@@ -79,14 +79,14 @@ internal sealed unsafe class ScalarIntegerKernels : IntegerKernels
 
     public override void ArrangeInt8(sbyte* w, byte* to, int n) => Buffer.MemoryCopy(w, to, n, n);
 
-    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public override void MatMulInt8(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
         for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups, output += Tile)
             for (var t = 0; t < Tile; t++)
                 output[t] = Dot((sbyte*)w, offset: 0, wScales, x, t);
     }
 
-    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public override void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
         for (var row = 0; row < rows; row++, w += x.Length, wScales += x.Groups, output += Tile)
             for (var t = 0; t < Tile; t++)

@@ -17,7 +17,7 @@ internal static unsafe class TileProducts256<TProducts, TSums>
     /// <summary>output[r][t] = Σ over groups g of float(Σ w[r][i] · x[i][t], i in g) · wScale[r][g] · xScale[g][t].</summary>
     /// <remarks>Not inlined: a profile-guided caller would spread a copy of it over its own registers.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    public static void MatMul(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public static void MatMul(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
         if (rows < 6)
         {
@@ -26,15 +26,17 @@ internal static unsafe class TileProducts256<TProducts, TSums>
                     OneRow(w + row * x.Length * TProducts.Size, wScales + row * x.Groups, x, output + row * Tile + lane, lane);
             return;
         }
+        var perGroup = next.PerStep((rows + 5) / 6 * (Tile / (2 * Ints.Count)) * x.Groups);
+        var ahead = perGroup > 0 ? next.Start : w; // with nothing to ask for, for what is near
         // The last six may overlap the six before, and then compute the same numbers again.
         for (var row = 0; row < rows; row += 6)
-            for (var lane = 0; lane < Tile; lane += 2 * Ints.Count)
-                SixRows(w, wScales, x, output, Math.Min(row, rows - 6), lane);
+            for (var lane = 0; lane < Tile; lane += 2 * Ints.Count, ahead += x.Groups * perGroup)
+                SixRows(w, wScales, x, output, Math.Min(row, rows - 6), lane, ahead, perGroup);
     }
 
     /// <summary>Six rows by two registers of tokens: twelve sums in flight hide the latency of the products, and leave four registers for what they are made of.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SixRows(byte* w, float* wScales, Int8Tile x, float* output, int row, int lane)
+    private static void SixRows(byte* w, float* wScales, Int8Tile x, float* output, int row, int lane, byte* ahead, nint perGroup)
     {
         nint stride = x.Length * TProducts.Size;
         nint groups = x.Groups;
@@ -49,8 +51,9 @@ internal static unsafe class TileProducts256<TProducts, TSums>
         var second = 2 * stride;
         var v = w + 3 * stride;
         var xi = x.Values + 4 * lane;
-        for (var group = 0; group < groups; group++, wScales++)
+        for (var group = 0; group < groups; group++, wScales++, ahead += perGroup)
         {
+            Prefetching.FarLine(ahead);
             var (a0, a1) = (Start(x, group, lane), Start(x, group, lane + Ints.Count));
             var (b0, b1, c0, c1, d0, d1) = (a0, a1, a0, a1, a0, a1);
             var (e0, e1, f0, f1) = (a0, a1, a0, a1);

@@ -22,31 +22,34 @@ internal static unsafe class TileProducts512
 
     /// <summary>output[r][t] = Σ over groups g of float(Σ (w[r][i] − 8) · x[i][t], i in g) · wScale[r][g] · xScale[g][t].</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    public static void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows)
+    public static void MatMulInt4(byte* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
+        var perGroup = next.PerStep(rows / 4 * x.Groups);
+        var ahead = perGroup > 0 ? next.Start : w; // with nothing to ask for, for what is near
         var row = 0;
-        for (; row <= rows - 4; row += 4)
-            FourRows(w + row * x.Length, x.Length, wScales + row * x.Groups, x.Groups, x, output + row * Tile);
+        for (; row <= rows - 4; row += 4, ahead += x.Groups * perGroup)
+            FourRows(w + row * x.Length, x.Length, wScales + row * x.Groups, x.Groups, x, output + row * Tile, ahead, perGroup);
         // Fewer, which is rare, are computed as four times the same.
         var same = stackalloc float[4 * Tile];
         for (; row < rows; row++)
         {
-            FourRows(w + row * x.Length, 0, wScales + row * x.Groups, 0, x, same);
+            FourRows(w + row * x.Length, 0, wScales + row * x.Groups, 0, x, same, w, 0);
             Buffer.MemoryCopy(same, output + row * Tile, Tile * sizeof(float), Tile * sizeof(float));
         }
     }
 
     /// <summary>Four rows by two registers of tokens: eight sums of a group and eight of all groups before it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)] // too large to be inlined: it would start as unoptimised code
-    private static void FourRows(byte* w, nint stride, float* wScales, nint scaleStride, Int8Tile x, float* output)
+    private static void FourRows(byte* w, nint stride, float* wScales, nint scaleStride, Int8Tile x, float* output, byte* ahead, nint perGroup)
     {
         var (a0, a1, b0, b1) = (Floats.Zero, Floats.Zero, Floats.Zero, Floats.Zero);
         var (c0, c1, d0, d1) = (Floats.Zero, Floats.Zero, Floats.Zero, Floats.Zero);
         var xi = x.Values;
         var xScales = x.Scales;
         var sums = x.Sums;
-        for (var group = 0; group < x.Groups; group++, xScales += Tile, sums += Tile, wScales++)
+        for (var group = 0; group < x.Groups; group++, xScales += Tile, sums += Tile, wScales++, ahead += perGroup)
         {
+            Prefetching.FarLine(ahead);
             var (i0, i1) = (Vector512.Load(sums) * -Int4Groups.Offset, Vector512.Load(sums + Ints.Count) * -Int4Groups.Offset);
             var (j0, j1, k0, k1, l0, l1) = (i0, i1, i0, i1, i0, i1);
             for (var rest = x.GroupSize; rest > 0; rest -= Run)

@@ -37,8 +37,9 @@ internal static unsafe class WordTiles512
 
     /// <summary><see cref="IntegerKernels.MatMulInt8"/> with weights from <see cref="Arrange"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    public static void MatMul(short* w, float* wScales, Int8Tile x, float* output, int rows)
+    public static void MatMul(short* w, float* wScales, Int8Tile x, float* output, int rows, Upcoming next)
     {
+        next.AskForAll();
         if (rows >= Rows)
         {
             // The last eight may overlap the eight before, and then compute the same numbers again.

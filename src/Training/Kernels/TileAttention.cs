@@ -54,11 +54,7 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
                 Softmax(tile, scores, sums, factors);
                 mask.Apply<V, T>((tile + 1) * Block, scores, FirstScore(tile, tiles));
                 RegisterSums.Multiply<V, T>(_size, Tile, Tile, qkv + _values + row, Tile, 1, scores, Tile, mixed, Tile, accumulate: false, tile + 1, _qkvTile, Block);
-                for (var f = 0; f < _size; f++, mixed += Tile)
-                {
-                    for (var lane = 0; lane < Tile; lane += V.Count)
-                        (V.Load(mixed + lane) * V.Load(factors + lane)).Store(mixed + lane);
-                }
+                TokenTile<T>.Scale<V>(_size, factors, mixed);
             }
         }
     }

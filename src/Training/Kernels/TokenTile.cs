@@ -35,6 +35,17 @@ internal static unsafe class TokenTile<T> where T : unmanaged, IBinaryFloatingPo
             (V.Load(x + i) * factor).Store(y + i);
     }
 
+    /// <summary>x *= factors, one for each token.</summary>
+    public static void Scale<V>(int features, T* factors, T* x) where V : unmanaged, IRegister<V, T>
+    {
+        for (var lane = 0; lane < Length; lane += V.Count)
+        {
+            var factor = V.Load(factors + lane);
+            for (nint i = lane; i < (nint)features * Length; i += Length)
+                (V.Load(x + i) * factor).Store(x + i);
+        }
+    }
+
     /// <summary>RMSNorm of each token, y = w ∘ x · r with r = 1 / sqrt(mean(x²) + ε).</summary>
     public static void Norm<V>(int dim, T epsilon, T* x, T* w, T* y) where V : unmanaged, IRegister<V, T>
     {
@@ -112,46 +123,46 @@ internal static unsafe class TokenTile<T> where T : unmanaged, IBinaryFloatingPo
         }
     }
 
-    /// <summary>The sum over the tokens of -log softmax(scores)[target] · factor. Scores become its gradient, (softmax(scores) - onehot(target)) · factor.</summary>
+    /// <summary>The sum over the tokens of -log softmax(scores)[target] · factor. Scores become its gradient, (softmax(scores) - onehot(target)) · factor, but for a factor of each token.</summary>
+    /// <remarks>That factor is not multiplied in because scores are a tile's largest values by far: what they are multiplied with is smaller.</remarks>
     /// <param name="vocabulary">Rows of the scores.</param>
     /// <param name="scores">Overwritten.</param>
     /// <param name="targets">One for each token; -1 does not count.</param>
     /// <param name="factor">One over the number of tokens that count in the whole batch.</param>
-    public static double CrossEntropy<V>(int vocabulary, T* scores, ReadOnlySpan<long> targets, double factor) where V : unmanaged, IRegister<V, T>
+    /// <param name="factors">(tile): what to multiply with for the gradient.</param>
+    public static double CrossEntropy<V>(int vocabulary, T* scores, ReadOnlySpan<long> targets, double factor, T* factors) where V : unmanaged, IRegister<V, T>
     {
         var loss = 0.0;
-        var values = stackalloc T[V.Count];
-        for (var first = 0; first < Length; first += V.Count)
+        for (var first = 0; first < Length; first += 2 * V.Count)
         {
-            var column = scores + first;
-            var max = V.Load(column);
+            T* column = scores + first, ownFactors = factors + first;
+            V max0 = V.Load(column), max1 = V.Load(column + V.Count);
             for (nint i = Length; i < (nint)vocabulary * Length; i += Length)
-                max = V.Max(max, V.Load(column + i));
-            var wanted = targets.Slice(first, V.Count);
-            max.Store(values);
-            for (var lane = 0; lane < V.Count; lane++)
-                loss += wanted[lane] < 0 ? 0 : double.CreateTruncating(values[lane] - column[(nint)wanted[lane] * Length + lane]) * factor;
+                (max0, max1) = (V.Max(max0, V.Load(column + i)), V.Max(max1, V.Load(column + i + V.Count)));
+            var wanted = targets.Slice(first, 2 * V.Count);
+            max0.Store(ownFactors);
+            max1.Store(ownFactors + V.Count);
+            for (var lane = 0; lane < wanted.Length; lane++)
+                loss += wanted[lane] < 0 ? 0 : double.CreateTruncating(ownFactors[lane] - column[(nint)wanted[lane] * Length + lane]) * factor;
 
-            V sum = default;
+            V sum0 = default, sum1 = default;
             for (nint i = 0; i < (nint)vocabulary * Length; i += Length)
             {
-                var e = Lanes.Exp<V, T>(V.Load(column + i) - max);
-                e.Store(column + i);
-                sum += e;
+                V e0 = Lanes.Exp<V, T>(V.Load(column + i) - max0), e1 = Lanes.Exp<V, T>(V.Load(column + i + V.Count) - max1);
+                e0.Store(column + i);
+                e1.Store(column + i + V.Count);
+                (sum0, sum1) = (sum0 + e0, sum1 + e1);
             }
-            sum.Store(values);
-            for (var lane = 0; lane < V.Count; lane++)
+            sum0.Store(ownFactors);
+            sum1.Store(ownFactors + V.Count);
+            for (var lane = 0; lane < wanted.Length; lane++)
             {
-                loss += wanted[lane] < 0 ? 0 : Math.Log(double.CreateTruncating(values[lane])) * factor;
-                values[lane] = wanted[lane] < 0 ? T.Zero : T.CreateTruncating(factor) / values[lane];
-            }
-            var scale = V.Load(values);
-            for (nint i = 0; i < (nint)vocabulary * Length; i += Length)
-                (V.Load(column + i) * scale).Store(column + i);
-            for (var lane = 0; lane < V.Count; lane++)
-            {
-                if (wanted[lane] >= 0)
-                    column[(nint)wanted[lane] * Length + lane] -= T.CreateTruncating(factor);
+                var sum = ownFactors[lane];
+                ownFactors[lane] = wanted[lane] < 0 ? T.Zero : T.CreateTruncating(factor) / sum;
+                if (wanted[lane] < 0)
+                    continue;
+                loss += Math.Log(double.CreateTruncating(sum)) * factor;
+                column[(nint)wanted[lane] * Length + lane] -= sum;
             }
         }
         return loss;

@@ -9,6 +9,7 @@ internal static unsafe class Transposition
 {
     // Values of a row at a time: a cache line of float32, so that each line read is used whole before it is lost.
     private const int Columns = 16;
+    private const int Small = 8; // a side of the squares of 256 bits
 
     /// <summary>to(j, i) = from(i, j).</summary>
     /// <param name="rows">Of <paramref name="from"/>.</param>
@@ -19,24 +20,20 @@ internal static unsafe class Transposition
     /// <param name="toRow">Step between its rows.</param>
     public static void Compute<T>(int rows, int columns, T* from, nint fromRow, T* to, nint toRow) where T : unmanaged
     {
-        var square = typeof(T) != typeof(float) ? 0 : Avx512F.IsSupported ? Columns : Avx.IsSupported ? Columns / 2 : 0; // values of a side
         for (var first = 0; first < columns; first += Columns)
         {
             var end = Math.Min(columns, first + Columns);
             var start = 0; // row of what is left to be moved one by one
-            if (square > 0 && end - first == Columns)
+            if (typeof(T) == typeof(float) && Avx512F.IsSupported && end - first == Columns)
             {
-                for (; start + square <= rows; start += square)
-                {
-                    float* source = (float*)from + start * fromRow + first, target = (float*)to + first * toRow + start;
-                    if (Avx512F.IsSupported)
-                    {
-                        Square(source, fromRow, target, toRow);
-                        continue;
-                    }
-                    SmallSquare(source, fromRow, target, toRow);
-                    SmallSquare(source + square, fromRow, target + square * toRow, toRow);
-                }
+                for (; start + Columns <= rows; start += Columns)
+                    Square((float*)from + start * fromRow + first, fromRow, (float*)to + first * toRow + start, toRow);
+            }
+            if (typeof(T) == typeof(float) && Avx.IsSupported && (end - first) % Small == 0)
+            {
+                for (; start + Small <= rows; start += Small)
+                    for (var j = first; j < end; j += Small)
+                        SmallSquare((float*)from + start * fromRow + j, fromRow, (float*)to + j * toRow + start, toRow);
             }
             for (var j = first; j < end; j++)
             {

@@ -210,17 +210,21 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
             TorchThreads.For((tiles + group - 1) / group, task =>
             {
                 var (first, count) = (task * group, Math.Min(group, tiles - task * group));
-                var normed = Scratch(_config.Dim, count);
+                var normed = Scratch(_config.Dim, count, others: count * Tile, out var factors);
                 for (var i = 0; i < count; i++)
                     TokenTile<T>.Norm<V>(_config.Dim, _epsilon, stream[start + first + i], _norm.Values, normed[i]);
                 _classifier.Multiply(normed, scores.From(first), count);
                 for (var i = 0; i < count; i++)
-                    losses[start + first + i] = TokenTile<T>.CrossEntropy<V>(_config.VocabSize, scores[first + i], batch.Targets(start + first + i), batch.Share);
+                    losses[start + first + i] = TokenTile<T>.CrossEntropy<V>(_config.VocabSize, scores[first + i], batch.Targets(start + first + i), batch.Share, factors + i * Tile);
                 if (!keeps)
                     return;
-                for (var i = 0; i < count; i++)
-                    ToRows(_config.Dim, normed[i], rows[start + first + i]);
                 _classifier.MultiplyTransposed(scores.From(first), byStream.From(start + first), count);
+                for (var i = 0; i < count; i++)
+                {
+                    TokenTile<T>.Scale<V>(_config.Dim, factors + i * Tile, byStream[start + first + i]);
+                    TokenTile<T>.Scale<V>(_config.Dim, factors + i * Tile, normed[i]);
+                    ToRows(_config.Dim, normed[i], rows[start + first + i]);
+                }
             });
             if (keeps)
                 ForRows(_config.VocabSize, (row, count) => _classifier.AddGradient(

@@ -45,6 +45,23 @@ public class VocabularyGoldenTests
         Assert.Equal(VocabularyText.Format(trained.Vocabulary), VocabularyText.Format(fromBin));
     }
 
+    [Fact]
+    public void Write_OnADiskThatIsFullAtTheLastFile_LeavesThoseOfBefore()
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "no /dev/full here to stand for a full disk");
+        using var temp = new TempFolder();
+        var folder = new DataFolder(temp.Path, DataFolder.TinyStories);
+        var paths = VocabularyFiles.Write(folder, Corpus.Train("ab ab abc\n", 264));
+        var before = paths.Select(File.ReadAllBytes).ToList();
+        foreach (var full in paths)
+        {
+            File.CreateSymbolicLink(full + ".tmp", "/dev/full");
+            Assert.Equal($"{full}: No space left on device.", Assert.ThrowsAny<IOException>(() => VocabularyFiles.Write(folder, Corpus.Train("xy xy xyz\n", 264))).Message);
+            Assert.Equal(before, paths.Select(File.ReadAllBytes));
+            Assert.Equal(paths.Order(), Directory.GetFiles(folder.Root).Order());
+        }
+    }
+
     // Written by Debian's python3-sentencepiece 0.1.97 from this text with the arguments of llama2.c's tinystories.py (num_threads 16, sentencepiece's
     // own default); the trainer of 0.2.1 writes the same fields in the same order.
     [Fact]

@@ -1,4 +1,4 @@
-namespace LlamaFullstack.Run;
+namespace LlamaFullstack.Core;
 
 /// <summary>The word that a person may have meant.</summary>
 public static class NearMiss
