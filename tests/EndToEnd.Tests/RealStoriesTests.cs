@@ -13,7 +13,7 @@ public class RealStoriesTests
         Directory.CreateDirectory(folder.File("data/TinyStories_all_data"));
         foreach (var shard in new[] { "data00.json", "data01.json" })
             File.WriteAllBytes(folder.File($"data/TinyStories_all_data/{shard}"), File.ReadAllBytes(Fixtures.Path("tinystories", $"TinyStories_all_data/{shard}")));
-        Llamafs.Run(["data", "pretokenize"], folder.Path).AssertFails(1, "data/tokenizer.model: no such file, nor tokenizer.model in this folder.");
+        Llamafs.Run(["data", "pretokenize"], folder.Path).AssertFails(1, "data/tokenizer.model: no such file. Put Llama 2's own tokenizer.model there or in the current folder, or train a vocabulary: ");
         File.WriteAllBytes(folder.File("tokenizer.model"), File.ReadAllBytes(Fixtures.Path("llama2-tokenizer", "tokenizer.model")));
         Llamafs.Run(["data", "pretokenize"], folder.Path).AssertSucceeds();
 

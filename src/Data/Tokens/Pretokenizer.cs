@@ -88,7 +88,7 @@ public sealed class Pretokenizer
     {
         if (!InputFile.Exists(model))
             throw new FileNotFoundException(vocabSize == 0
-                ? $"{model}: no such file, nor tokenizer.model in this folder. Put Llama 2's own there, or train a vocabulary: {folder.VocabularyCommand(4096)}, and give --vocab_size=4096 here too."
+                ? $"{model}: no such file. Put Llama 2's own tokenizer.model there or in the current folder, or train a vocabulary: {folder.VocabularyCommand(4096)}, and give --vocab_size=4096 here too."
                 : $"{model}: no such file. Train the vocabulary first: {folder.VocabularyCommand(vocabSize)}");
         var vocabulary = SentencePieceModel.Read(model).Vocabulary;
         return vocabSize == 0 || vocabulary.Count == vocabSize ? vocabulary

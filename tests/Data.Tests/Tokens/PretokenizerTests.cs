@@ -139,7 +139,7 @@ public class PretokenizerTests
     [Theory]
     [InlineData(DataFolder.Sample, VocabSize, "Train the vocabulary first: llamafs data train_vocab --vocab_size=262 --dataset=sample --data_dir=")]
     [InlineData(DataFolder.TinyStories, VocabSize, "Train the vocabulary first: llamafs data train_vocab --vocab_size=262 --data_dir=")]
-    [InlineData(DataFolder.TinyStories, 0, "Put Llama 2's own tokenizer.model there, or train a vocabulary: llamafs data train_vocab --vocab_size=4096 --data_dir=")]
+    [InlineData(DataFolder.TinyStories, 0, "Put Llama 2's own tokenizer.model there or in the current folder, or train a vocabulary: llamafs data train_vocab --vocab_size=4096 --data_dir=")]
     public async Task Run_NoTokenizer_SaysHowToGetIt(string dataset, int vocabSize, string advice)
     {
         using var temp = new TempFolder();
