@@ -36,7 +36,7 @@ internal sealed class ProgressBar(string label) : IDisposable
             var left = share is > 0 and < 1 && now.TotalSeconds > 1 ? $"{(note.Length > 0 ? ", " : "")}{StatusLine.Duration(now * ((1 - share) / share))} left" : "";
             var percent = total > 0 ? $"{share * 100,3:0}%" : "";
             if (_line is null)
-                Console.Error.WriteLine($"{label} {percent} {note}{left}".TrimEnd());
+                ExitCode.Say($"{label} {percent} {note}{left}".TrimEnd());
             else
                 _line.Draw($"{label}{Bar(share, TextColumns.OfTerminal - TextColumns.Of(label))} {percent} {note}{left}");
         }

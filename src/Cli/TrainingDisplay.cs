@@ -19,7 +19,7 @@ internal sealed class TrainingDisplay(string outDir, int maxIters, bool drawsLos
         if (_line is null || value is not StepEvent step)
         {
             Dispose();
-            Console.Out.WriteLine(value);
+            Console.Out.WriteLine(TextColumns.Printable(value.ToString()));
             if (drawsLosses && value is EvalEvent { Iteration: > 0 })
                 DrawLosses(Path.Combine(outDir, "loss.png"));
             return;

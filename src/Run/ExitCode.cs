@@ -63,8 +63,8 @@ public static class ExitCode
         }
     }
 
-    /// <summary>Writes a line to stderr.</summary>
-    public static void Say(string line) => Console.Error.WriteLine(line.ReplaceLineEndings(" "));
+    /// <summary>Writes a line to stderr; what a name of a file in it may have is shown, not obeyed by the terminal.</summary>
+    public static void Say(string line) => Console.Error.WriteLine(TextColumns.Printable(line.ReplaceLineEndings(" ")));
 
     private static (int Code, string Message) Describe(Exception e) => e switch
     {

@@ -19,6 +19,9 @@ public static class TextColumns
     /// <summary>How wide the terminal is; 80 of one that does not know it, as over a serial line.</summary>
     public static int OfTerminal => Console.WindowWidth is > 1 and var columns ? columns : 80;
 
+    /// <summary>A text without control characters but for the ends of lines: on a terminal an escape or a shift would be obeyed.</summary>
+    public static string Printable(string text) => string.Concat(text.Select(c => char.IsControl(c) && c != '\n' ? NoCharacter : c));
+
     /// <summary>As much of a line as fits, and how many columns that takes. Control characters, as a name may have, are shown as unknown ones.</summary>
     public static (string Text, int Columns) Fit(string line, int columns)
     {

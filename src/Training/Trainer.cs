@@ -44,10 +44,11 @@ public sealed class Trainer : IDisposable
     /// <param name="config">A sound configuration; see <see cref="TrainingConfig.FindProblem"/>.</param>
     /// <param name="progress">Told of everything that happens; of several ranks, by the first alone.</param>
     /// <param name="ranks">The processes that train this model together; this one alone where it is null.</param>
+    /// <param name="cancellation">Ends the wait for the other processes.</param>
     /// <exception cref="ArgumentException">The configuration is not sound.</exception>
     /// <exception cref="InvalidDataException">Data are missing or damaged, or the checkpoint does not fit; the message says what to do.</exception>
     /// <exception cref="IOException">A file cannot be read, or another process trains into the folder.</exception>
-    public Trainer(TrainingConfig config, IProgress<TrainingEvent>? progress = null, ProcessGroup? ranks = null)
+    public Trainer(TrainingConfig config, IProgress<TrainingEvent>? progress = null, ProcessGroup? ranks = null, CancellationToken cancellation = default)
     {
         if (config.FindProblem() is { } problem)
             throw new ArgumentException(problem);
@@ -71,18 +72,18 @@ public sealed class Trainer : IDisposable
                 _sharedGradients = new GradientBuckets(_model, _ranks);
             if (config.InitFrom == "resume")
             {
-                _ranks.AwaitFirst(TimeSpan.Zero, CancellationToken.None); // who has the folder for all
+                _ranks.AwaitFirst(TimeSpan.Zero, cancellation); // who has the folder for all
                 Resume();
             }
             else
                 _data.Start(0);
+            Announce();
         }
         catch
         {
             Dispose();
             throw;
         }
-        Announce();
     }
 
     /// <summary>Trains until max_iters updates are made.</summary>

@@ -67,7 +67,9 @@ public class ExportTests
         Assert.DoesNotContain("groups of", Llamafs.Run("export", folder.File("asked.bin"), "--checkpoint", model, "--version", "2", "--group_size", "2").AssertSucceeds().Error, StringComparison.Ordinal);
         var wide = Llamafs.Run("export", folder.File("wide.bin"), "--checkpoint", Fixtures.Path("train-checkpoint", "ckpt.pt"), "--version", "2").AssertSucceeds(); // 192
         Assert.DoesNotContain("groups of", wide.Error, StringComparison.Ordinal);
-        Assert.All(narrow.Out.Split('\n').Where(line => line.Contains("int8  ", StringComparison.Ordinal)), line => Assert.InRange(line.Length, 60, 80));
+        var written = narrow.Out.Split('\n').Where(line => line.Contains("int8  ", StringComparison.Ordinal)).ToList();
+        Assert.Equal(36, written.Count);
+        Assert.All(written, line => Assert.InRange(line.Length, 60, 80));
         var shown = Llamafs.Run("inspect", model).AssertSucceeds().Out.Split('\n').Where(line => line.Contains("F32", StringComparison.Ordinal)).ToList();
         Assert.Equal(47, shown.Count);
         Assert.All(shown, line => Assert.InRange(line.Length, 60, 80));

@@ -32,6 +32,17 @@ public class UsageTests
     [InlineData("--frobnicate: not known here. See llamafs train --help.", "train", "--frobnicate")]
     public void AnImpossibleCommandLine_IsAUsageError(string message, params string[] args) => Llamafs.Run(args).AssertFails(2, message);
 
+    [Theory]
+    [InlineData("sample", "--checkpoint", "")]
+    [InlineData("export", "x.bin", "--checkpoint", "")]
+    [InlineData("verify", "", "a.bin")]
+    public void AnEmptyName_IsSaidToBeOne(params string[] args) => Llamafs.Run(args).AssertFails(1, "the name of a file is empty: name one.");
+
+    [Theory]
+    [InlineData("inspect")]
+    [InlineData("run")]
+    public void ANameWithAnEscape_IsShownWithoutIt(string command) => Llamafs.Run(command, "a\u001b[32m.bin").AssertFails(1, "a\ufffd[32m.bin: no such file.");
+
     [Fact]
     public void AnArgumentThatALibraryHereRefuses_IsAUsageError() =>
         Llamafs.Run(["run", Fixtures.Path("stories260K", "stories260K.bin"), "-z", Fixtures.Path("stories260K", "tok512.bin")], null, "", ("LLAMAFS_KERNELS", "v1024"))

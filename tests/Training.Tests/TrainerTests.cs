@@ -42,6 +42,20 @@ public sealed class TrainerTests
     }
 
     [Fact]
+    public void New_WhoseFirstNoteCannotBeWritten_LetsTheFolderGo()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        Assert.Throws<IOException>(() => new Trainer(config, new FullDisk()));
+        new FolderLock(config.OutDir, "").Dispose();
+    }
+
+    private sealed class FullDisk : IProgress<TrainingEvent>
+    {
+        public void Report(TrainingEvent value) => throw new IOException("no space left on device");
+    }
+
+    [Fact]
     public void Run_Twice_GivesTheSameLossesAndBytes()
     {
         using var folder = new TempFolder();

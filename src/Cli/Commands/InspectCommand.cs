@@ -30,7 +30,7 @@ internal static class InspectCommand
         else
             Print(found);
         foreach (var problem in asJson ? [] : found.Problems)
-            Console.Error.WriteLine(problem);
+            ExitCode.Say(problem);
         return found.Problems.Count == 0 ? 0 : 1;
     }
 
@@ -65,8 +65,8 @@ internal static class InspectCommand
             Write($"{key} = {value}");
         foreach (var line in TextColumns.Aligned(found.Tensors.Select(tensor => (string[])[tensor.Name, $"({string.Join(", ", tensor.Shape)})", tensor.Type,
             string.Create(CultureInfo.InvariantCulture, $"{tensor.Bytes:N0} bytes"), string.Create(CultureInfo.InvariantCulture, $"max {tensor.Largest:0.000000}")])))
-            Console.WriteLine(line);
+            Console.WriteLine(TextColumns.Printable(line));
     }
 
-    private static void Write(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+    private static void Write(FormattableString line) => Console.WriteLine(TextColumns.Printable(line.ToString(CultureInfo.InvariantCulture)));
 }

@@ -63,7 +63,7 @@ internal static class TrainCommand
         using var ranks = ProcessGroup.Join(config.Device);
         // The log lines are what training puts out, beside its files, as in llama2.c: stdout.
         using var display = new TrainingDisplay(config.OutDir, config.MaxIters, drawsLosses: !config.EvalOnly);
-        using var trainer = new Trainer(config, display, ranks);
+        using var trainer = new Trainer(config, display, ranks, cancellation);
         try
         {
             trainer.Run(cancellation);

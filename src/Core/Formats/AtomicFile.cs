@@ -41,7 +41,7 @@ public static class AtomicFile
     /// <summary>Writes files that belong together, as <see cref="Write(string, Action{FileStream})"/> each; none is there under its name before all of them are whole and on the disk.</summary>
     /// <param name="paths">The files to create or replace.</param>
     /// <param name="write">Writes the content of all, in the order of <paramref name="paths"/>. Where it throws, no file is replaced.</param>
-    /// <exception cref="IOException">The disk is full, or a name cannot be written. What can still part the files is that one of them can no longer be renamed after another was.</exception>
+    /// <exception cref="IOException">The disk is full, or a name cannot be written. What can still part the files is an end of the program, or a name that can no longer be taken, between the first renaming and the last.</exception>
     public static void Write(IReadOnlyList<string> paths, Action<IReadOnlyList<FileStream>> write)
     {
         var files = new List<FileStream>(paths.Count);

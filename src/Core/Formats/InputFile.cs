@@ -49,8 +49,8 @@ public static partial class InputFile
     /// <exception cref="IOException">The system does not let it be seen, in a folder that is closed to this user.</exception>
     public static bool Exists(string path)
     {
-        if (File.Exists(path))
-            return true;
+        if (path.Length == 0 || File.Exists(path))
+            return path.Length > 0;
         try
         {
             Named(path, () => File.GetAttributes(path));

@@ -8,7 +8,7 @@ public static class VocabularyFiles
 {
     private const int DefaultThreads = 16; // sentencepiece's own num_threads
 
-    /// <summary>Writes tokN.model for sentencepiece, tokN.vocab for people and tokN.bin for the engine: all three or none.</summary>
+    /// <summary>Writes tokN.model for sentencepiece, tokN.vocab for people and tokN.bin for the engine: where one cannot be written, none is.</summary>
     /// <param name="folder">The dataset that it was trained on.</param>
     /// <param name="trained">The vocabulary.</param>
     /// <returns>The files' paths.</returns>

@@ -43,7 +43,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
         var first = _start + _steps * worker / _pool.Workers * Step;
         var end = _start + _steps * (worker + 1) / _pool.Workers * Step;
         _sums[worker] = // kept, so that no compiler finds the reading useless
-            !Vector512.IsHardwareAccelerated ? Sum<NoHints>(first, end) : KernelSets.IsIntel ? Sum<NearHints>(first, end) : Sum<FarHints>(first, end);
+            !KernelSets.Has512 ? Sum<NoHints>(first, end) : KernelSets.IsIntel ? Sum<NearHints>(first, end) : Sum<FarHints>(first, end);
     }
 
     // In four places at once, and with the hints that the widest kernels give: in one place a thread reads less than it could.

@@ -21,7 +21,7 @@ public sealed class Transformer : nn.Module, ITensorSource
     /// <summary>Standard deviation of the initial weights.</summary>
     internal const double InitStd = 0.02;
 
-    // NEON's tiles were not measured: torch's products serve the models there that are larger than those that tiles are for most of all (docs/LOG.md).
+    // In NEON's 128 bits tiles were not measured: there they serve small models alone, where they gain most, and torch's products the larger ones (docs/LOG.md).
     private static readonly long MostTiledParameters = Vector256.IsHardwareAccelerated ? long.MaxValue : 1 << 19;
 
     private readonly double _dropout;
