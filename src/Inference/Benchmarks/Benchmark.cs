@@ -65,7 +65,7 @@ public static class Benchmark
         for (var round = 0; round < settings.Repeats; round++)
         {
             decodes[round] = count * TimesPerSecond(Decode);
-            reads[round] = memory.Length * TimesPerSecond(memory.ReadAll);
+            reads[round] = memory.Length * Math.Max(TimesPerSecond(memory.ReadAll), TimesPerSecond(memory.ReadAllWithHints));
             prompts[round] = promptLength * TimesPerSecond(() => ReadPrompt(prompt));
             peaks[round] = arithmetic.Count * TimesPerSecond(arithmetic.Run);
         }

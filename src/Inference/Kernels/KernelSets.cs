@@ -36,9 +36,6 @@ public static class KernelSets
     /// <summary>Whether Intel made this processor: what its memory system is told of is other than on AMD's.</summary>
     internal static bool IsIntel => X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x756e6547; // "Genu", the other registers have the rest
 
-    /// <summary>Whether there are kernels of 512 bits here: also where .NET itself prefers 256.</summary>
-    internal static bool Has512 => Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx2.IsSupported && Fma.IsSupported;
-
     /// <summary>Llama2.c's bits, at the speed that they allow: no set of the processor's, but an arithmetic.</summary>
     internal static KernelSet Strict { get; } = new StrictKernels(Supported[0].Integer);
 
@@ -56,7 +53,7 @@ public static class KernelSets
             ? new IntegerKernels256<AvxVnniProducts>(integer128)
             : new IntegerKernels256WithoutVnni(integer128);
         sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>, NoHints>("v256", scalar, integer256));
-        if (Has512)
+        if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
         {
             IntegerKernels integer512 = AvxVnni.IsSupported
                 ? new IntegerKernels512<AvxVnniProducts>(integer128)
