@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kills a training run again and again, at random moments, half of them while it writes a file, and resumes it. After each kill the checkpoint
+# Kills a training run again and again, at random moments, half of them while it writes a checkpoint, and resumes it. After each kill the checkpoint
 # must be whole and no older than before; at the end its weights and moments must be, byte for byte, those of a run that was never stopped.
 # Usage: scripts/kill-training.sh [KILLS] [LLAMAFS]     Default: 200 kills of ./llamafs's program; about 6 seconds each
 set -euo pipefail
@@ -28,22 +28,22 @@ for ((kill = 1; kill <= kills; kill++)); do
     if ((kill % 2)); then
         sleep "0.$(printf %03d $((RANDOM % 200)))"
     else
-        until compgen -G 'killed/*.tmp' >/dev/null || ! kill -0 $run 2>/dev/null; do :; done
+        until compgen -G 'killed/ckpt*.tmp' >/dev/null || ! kill -0 $run 2>/dev/null; do :; done
         sleep "0.0$(printf %02d $((RANDOM % 60)))"
     fi
     kill -KILL $run || fail "kill $kill: the run had ended by itself: $(tail -1 error)"
     { wait $run || true; } 2>/dev/null
-    [[ -z $(compgen -G 'killed/*.tmp') ]] || writing=$((writing + 1))
+    [[ -z $(compgen -G 'killed/ckpt*.tmp') ]] || writing=$((writing + 1))
     "$program" inspect killed/ckpt.safetensors >inspected 2>&1 || fail "kill $kill: the checkpoint is torn: $(tail -1 inspected)"
     now=$(updates killed)
     ((now >= last)) || fail "kill $kill: the checkpoint went back from update $last to $now"
     last=$now
-    ((kill % 20)) || echo "$kill kills, at update $last, $writing left a file half written" >&2
+    ((kill % 20)) || echo "$kill kills, at update $last, $writing left a checkpoint half written" >&2
 done
 
 end=$((last + 5))
 "${train[@]}" --out_dir=killed --init_from=resume --max_iters=$end >/dev/null 2>&1
 "${train[@]}" --out_dir=whole --max_iters=$end >/dev/null 2>&1
 cmp <(tensors killed) <(tensors whole) || fail "after $end updates the run that was killed differs from one that never was"
-echo "$kills kills, $writing of them while a file was being written: no checkpoint lost or torn, and after $end updates the same tensors as in a run never stopped."
+echo "$kills kills, $writing of them while a checkpoint was being written: no checkpoint lost or torn, and after $end updates the same tensors as in a run never stopped."
 rm -rf "$folder"
