@@ -22,7 +22,7 @@ plain=$root/artifacts/bin/PlainTorchSharp/release/LlamaFullstack.PlainTorchSharp
 "$plain" tokens "$work/data/bench/tok$vocab" "$vocab"
 
 ours() { # DTYPE
-  local line stat times=() faults=() peak=0
+  local line stat status times=() faults=() peak=0
   exec 3< <(exec "$llamafs" train --preset="$preset" --data_dir="$work/data" --dataset=bench --vocab_source=custom --vocab_size="$vocab" --max_seq_len="$time" \
     --out_dir="$work/out" --max_iters="$steps" --eval_interval=1000000 --eval_iters=1 --log_interval=1 --warmup_iters=2 --lr_decay_iters="$steps" \
     --batch_size="$batch" --gradient_accumulation_steps=1 --dtype="$1" --device=cpu 2>&1)
@@ -31,7 +31,7 @@ ours() { # DTYPE
     [[ $line =~ ^[0-9]+\ \|\ loss.*\ ([0-9.]+)ms ]] || continue
     times+=("${BASH_REMATCH[1]}")
     read -ra stat < "/proc/$pid/stat" && faults+=("${stat[9]}")
-    peak=$(sed -n 's/VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
+    mapfile -t status < "/proc/$pid/status" && [[ ${status[*]} =~ VmHWM:[[:space:]]*([0-9]+) ]] && peak=${BASH_REMATCH[1]} # no process of its own: it would take a core
   done 2>/dev/null
   exec 3<&-
   local half=$((steps / 2))
