@@ -53,7 +53,7 @@ internal unsafe interface IRegister<TSelf, T> where TSelf : unmanaged, IRegister
     static abstract TSelf ZeroBelow(T bound, TSelf x, TSelf value);
 
     /// <summary>The value in the lanes from the given one on, and another in those before.</summary>
-    static abstract TSelf From(int lane, TSelf value, T before);
+    static abstract TSelf From(int lane, TSelf value, TSelf before);
 
     /// <summary>The whole numbers from the given one on, one in each 32 bits: two in a float64.</summary>
     static abstract TSelf CountBits(uint first);
@@ -154,8 +154,8 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
         new(Vector512.ConditionalSelect(Vector512.LessThan(x._value, Vector512.Create(bound)), Vector512<T>.Zero, value._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Register512<T> From(int lane, Register512<T> value, T before) => new(Vector512.ConditionalSelect(
-        Vector512.GreaterThanOrEqual(Vector512.CreateSequence(T.Zero, T.One), Vector512.Create(T.CreateTruncating(lane))), value._value, Vector512.Create(before)));
+    public static Register512<T> From(int lane, Register512<T> value, Register512<T> before) => new(Vector512.ConditionalSelect(
+        Vector512.GreaterThanOrEqual(Vector512.CreateSequence(T.Zero, T.One), Vector512.Create(T.CreateTruncating(lane))), value._value, before._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register512<T> CountBits(uint first) => new((Vector512<uint>.Indices + Vector512.Create(first)).As<uint, T>());
@@ -244,8 +244,8 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
         new(Vector256.ConditionalSelect(Vector256.LessThan(x._value, Vector256.Create(bound)), Vector256<T>.Zero, value._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Register256<T> From(int lane, Register256<T> value, T before) => new(Vector256.ConditionalSelect(
-        Vector256.GreaterThanOrEqual(Vector256.CreateSequence(T.Zero, T.One), Vector256.Create(T.CreateTruncating(lane))), value._value, Vector256.Create(before)));
+    public static Register256<T> From(int lane, Register256<T> value, Register256<T> before) => new(Vector256.ConditionalSelect(
+        Vector256.GreaterThanOrEqual(Vector256.CreateSequence(T.Zero, T.One), Vector256.Create(T.CreateTruncating(lane))), value._value, before._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register256<T> CountBits(uint first) => new((Vector256<uint>.Indices + Vector256.Create(first)).As<uint, T>());
@@ -334,8 +334,8 @@ internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<R
         new(Vector128.ConditionalSelect(Vector128.LessThan(x._value, Vector128.Create(bound)), Vector128<T>.Zero, value._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Register128<T> From(int lane, Register128<T> value, T before) => new(Vector128.ConditionalSelect(
-        Vector128.GreaterThanOrEqual(Vector128.CreateSequence(T.Zero, T.One), Vector128.Create(T.CreateTruncating(lane))), value._value, Vector128.Create(before)));
+    public static Register128<T> From(int lane, Register128<T> value, Register128<T> before) => new(Vector128.ConditionalSelect(
+        Vector128.GreaterThanOrEqual(Vector128.CreateSequence(T.Zero, T.One), Vector128.Create(T.CreateTruncating(lane))), value._value, before._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register128<T> CountBits(uint first) => new((Vector128<uint>.Indices + Vector128.Create(first)).As<uint, T>());

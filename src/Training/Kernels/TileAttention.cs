@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Training.Kernels;
@@ -13,6 +14,7 @@ namespace LlamaFullstack.Training.Kernels;
 /// Queries come turned by their angles and divided by sqrt(head_size), keys turned. With s = q · k, p = softmax(s) and o = p · v, the
 /// gradients of a loss whose gradient by o is g are dv = pᵀ · g, ds = p ∘ (g · vᵀ - rowsum(g ∘ o)), dq = ds · k and dk = dsᵀ · q. p is
 /// computed again from the logarithm of each softmax's sum, which is all that the forward pass keeps (Dao et al., FlashAttention, 2022).
+/// Scores and logarithms are those to the base of 2, since 2^x takes fewer steps than e^x: queries come multiplied with log2(e) too.
 /// </remarks>
 internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -23,9 +25,7 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     private static readonly int Block = Tile * Tile; // scores of a tile of queries for a tile of keys
 
     private readonly int _size = config.HeadSize;
-    private readonly int _padded = (config.HeadSize + TokenTile<T>.LineLength - 1) / TokenTile<T>.LineLength * TokenTile<T>.LineLength;
     private readonly int _queriesPerKey = config.NHeads / config.NKvHeads;
-    private readonly nint _qkvTile = (nint)(config.Dim + 2 * config.KvDim) * Tile;
     private readonly nint _keys = (nint)config.Dim * Tile; // from a tile's queries to its keys
     private readonly nint _values = (nint)(config.Dim + config.KvDim) * Tile;
 
@@ -34,9 +34,9 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     /// <param name="keyHead">Which.</param>
     /// <param name="qkv">(tiles, dim + 2 · kv_dim, tile).</param>
     /// <param name="output">(tiles, dim, tile); the rows of the query heads are written.</param>
-    /// <param name="logSums">(tiles, heads, tile): of each softmax the logarithm of its sum.</param>
+    /// <param name="logSums">(tiles, heads, tile): of each softmax the logarithm of its sum, to the base of 2.</param>
     /// <param name="dropout">Of the softmax's weights, head by head.</param>
-    public void Forward(int tiles, int keyHead, T* qkv, T* output, T* logSums, DropoutMask dropout)
+    public void Forward(int tiles, int keyHead, Tiles<T> qkv, Tiles<T> output, Tiles<T> logSums, DropoutMask dropout)
     {
         var scores = (_memory ??= new()).Take<T>((nint)tiles * Block);
         var row = (nint)keyHead * _size * Tile;
@@ -46,14 +46,15 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
             var mask = dropout.Of(head);
             for (var tile = 0; tile < tiles; tile++)
             {
-                var queries = qkv + tile * _qkvTile + head * _size * Tile;
+                if (head == keyHead * _queriesPerKey && tile + 1 < tiles)
+                    Prefetch(tile + 1, keyHead, [qkv], [output]);
+                var queries = qkv[tile] + head * _size * Tile;
                 for (var other = 0; other <= tile; other++)
-                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, qkv + other * _qkvTile + _keys + row, 1, Tile, queries, Tile, scores + (nint)other * Block, Tile, accumulate: false);
-                var mixed = output + ((nint)tile * config.Dim + head * _size) * Tile;
-                var sums = logSums + ((nint)tile * config.NHeads + head) * Tile;
-                Softmax(tile, scores, sums, factors);
+                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, qkv[other] + _keys + row, 1, Tile, queries, Tile, scores + (nint)other * Block, Tile, accumulate: false);
+                var mixed = output[tile] + head * _size * Tile;
+                Softmax(tile, scores, logSums[tile] + head * Tile, factors);
                 mask.Apply<V, T>((tile + 1) * Block, scores, FirstScore(tile, tiles));
-                RegisterSums.Multiply<V, T>(_size, Tile, Tile, qkv + _values + row, Tile, 1, scores, Tile, mixed, Tile, accumulate: false, tile + 1, _qkvTile, Block);
+                RegisterSums.Multiply<V, T>(_size, Tile, Tile, qkv[0] + _values + row, Tile, 1, scores, Tile, mixed, Tile, accumulate: false, tile + 1, qkv.Step, Block);
                 TokenTile<T>.Scale<V>(_size, factors, mixed);
             }
         }
@@ -66,48 +67,55 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     /// <param name="output">What that gave.</param>
     /// <param name="logSums">What that kept.</param>
     /// <param name="gradient">By the output, (tiles, dim, tile).</param>
-    /// <param name="gradientQkv">By queries, keys and values; the rows of these heads are written.</param>
+    /// <param name="gradientQkv">By queries without the factor of log2(e), by keys with it, and by values; the rows of these heads are written.</param>
     /// <param name="dropout">As in the forward pass.</param>
-    public void Backward(int tiles, int keyHead, T* qkv, T* output, T* logSums, T* gradient, T* gradientQkv, DropoutMask dropout)
+    public void Backward(int tiles, int keyHead, Tiles<T> qkv, Tiles<T> output, Tiles<T> logSums, Tiles<T> gradient, Tiles<T> gradientQkv, DropoutMask dropout)
     {
-        var (length, row) = ((nint)tiles * Tile * _padded, (nint)keyHead * _size * Tile);
-        var memory = (_memory ??= new()).Take<T>(2 * length + 2 * Block + 2 * Tile * _padded + Tile);
-        T* keyGradient = memory, valueGradient = keyGradient + length; // (tokens, padded)
-        T* p = valueGradient + length, ds = p + Block, queryRows = ds + Block, gradientRows = queryRows + Tile * _padded, shares = gradientRows + Tile * _padded;
-        new Span<T>(memory, (int)(2 * length)).Clear();
-        new Span<T>(queryRows, 2 * Tile * _padded).Clear();
+        var row = (nint)keyHead * _size * Tile;
+        var memory = (_memory ??= new()).Take<T>(4 * Block + Tile);
+        T* p = memory, ds = p + Block, turned = ds + Block, factors = turned + Block, shares = factors + Block;
         for (var head = keyHead * _queriesPerKey; head < (keyHead + 1) * _queriesPerKey; head++)
         {
             var mask = dropout.Of(head);
             for (var tile = 0; tile < tiles; tile++)
             {
-                var at = ((nint)tile * config.Dim + head * _size) * Tile;
-                T* queries = qkv + tile * _qkvTile + head * _size * Tile, g = gradient + at;
-                Transposition.Compute(_size, Tile, queries, Tile, queryRows, _padded);
-                Transposition.Compute(_size, Tile, g, Tile, gradientRows, _padded);
-                Shares(g, output + at, shares);
+                if (head == keyHead * _queriesPerKey && tile + 1 < tiles)
+                    Prefetch(tile + 1, keyHead, [qkv, gradientQkv], [output, gradient]);
+                var at = head * _size * Tile;
+                T* queries = qkv[tile] + at, g = gradient[tile] + at;
+                Shares(g, output[tile] + at, shares);
                 for (var other = 0; other <= tile; other++)
                 {
-                    T* keys = qkv + other * _qkvTile + _keys + row, values = qkv + other * _qkvTile + _values + row;
-                    var index = FirstScore(tile, tiles) + (uint)(other * Block);
-                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, keys, 1, Tile, queries, Tile, p, Tile, accumulate: false);
-                    RegisterSums.Multiply<V, T>(Tile, Tile, _size, values, 1, Tile, g, Tile, ds, Tile, accumulate: false);
-                    mask.Apply<V, T>(Block, ds, index);
-                    SoftmaxBackward(other == tile, p, ds, logSums + ((nint)tile * config.NHeads + head) * Tile, shares);
-                    mask.Apply<V, T>(Block, p, index);
-                    RegisterSums.Multiply<V, T>(_size, Tile, Tile, keys, Tile, 1, ds, Tile, gradientQkv + tile * _qkvTile + head * _size * Tile, Tile, accumulate: other > 0);
-                    var rows = (nint)other * Tile * _padded;
-                    RegisterSums.Multiply<V, T>(Tile, _padded, Tile, ds, Tile, 1, queryRows, _padded, keyGradient + rows, _padded, accumulate: true);
-                    RegisterSums.Multiply<V, T>(Tile, _padded, Tile, p, Tile, 1, gradientRows, _padded, valueGradient + rows, _padded, accumulate: true);
+                    T* keys = qkv[other] + _keys + row, values = qkv[other] + _values + row, target = gradientQkv[other] + row;
+                    if (mask.IsOn)
+                    {
+                        new Span<T>(turned, Block).Fill(T.One);
+                        mask.Apply<V, T>(Block, turned, FirstScore(tile, tiles) + (uint)(other * Block));
+                        Transposition.Compute(Tile, Tile, turned, Tile, factors, Tile);
+                    }
+                    Weights(other == tile, queries, g, keys, values, logSums[tile] + head * Tile, shares, mask.IsOn ? factors : null, p, ds);
+                    Transposition.Compute(Tile, Tile, ds, Tile, turned, Tile);
+                    RegisterSums.Multiply<V, T>(_size, Tile, Tile, keys, Tile, 1, turned, Tile, gradientQkv[tile] + at, Tile, accumulate: other > 0);
+                    var adds = head > keyHead * _queriesPerKey || tile > other;
+                    RegisterSums.Multiply<V, T>(_size, Tile, Tile, queries, Tile, 1, ds, Tile, target + _keys, Tile, adds);
+                    RegisterSums.Multiply<V, T>(_size, Tile, Tile, g, Tile, 1, p, Tile, target + _values, Tile, adds);
                 }
             }
         }
-        for (var tile = 0; tile < tiles; tile++)
+    }
+
+    /// <summary>Asks for a tile's rows of a key head and of its query heads: rows of a few kilobytes with others between are too short for the processor to foresee.</summary>
+    private void Prefetch(int tile, int keyHead, ReadOnlySpan<Tiles<T>> ofAll, ReadOnlySpan<Tiles<T>> ofQueries)
+    {
+        var (row, queryRows) = (keyHead * _size * Tile, _queriesPerKey * _size);
+        foreach (var x in ofAll)
         {
-            var rows = (nint)tile * Tile * _padded;
-            Transposition.Compute(Tile, _size, keyGradient + rows, _padded, gradientQkv + tile * _qkvTile + _keys + row, Tile);
-            Transposition.Compute(Tile, _size, valueGradient + rows, _padded, gradientQkv + tile * _qkvTile + _values + row, Tile);
+            TokenTile<T>.Prefetch(queryRows, x[tile] + row * _queriesPerKey);
+            TokenTile<T>.Prefetch(_size, x[tile] + _keys + row);
+            TokenTile<T>.Prefetch(_size, x[tile] + _values + row);
         }
+        foreach (var x in ofQueries)
+            TokenTile<T>.Prefetch(queryRows, x[tile] + row * _queriesPerKey);
     }
 
     /// <summary>Where the scores of a tile of queries begin among those of a head, for dropout.</summary>
@@ -123,7 +131,7 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
             for (var lane = 0; lane < Tile && lane < j; lane += lanes)
             {
                 var at = diagonal + j * Tile + lane;
-                V.From(j - lane, V.Load(at), T.NegativeInfinity).Store(at);
+                V.From(j - lane, V.Load(at), V.Create(T.NegativeInfinity)).Store(at);
             }
         }
         for (var first = 0; first < Tile; first += 2 * lanes, scores += 2 * lanes, logSums += 2 * lanes, factors += 2 * lanes)
@@ -138,7 +146,7 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
             for (var j = 0; j < seen; j++)
             {
                 var at = scores + j * Tile;
-                V e0 = Lanes.Exp<V, T>(V.Load(at) - max0), e1 = Lanes.Exp<V, T>(V.Load(at + lanes) - max1);
+                V e0 = Lanes.Exp2<V, T>(V.Load(at) - max0), e1 = Lanes.Exp2<V, T>(V.Load(at + lanes) - max1);
                 e0.Store(at);
                 e1.Store(at + lanes);
                 sum0 += e0;
@@ -150,28 +158,52 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
             sum1.Store(factors + lanes);
             for (var lane = 0; lane < 2 * lanes; lane++)
             {
-                logSums[lane] += T.Log(factors[lane]);
+                logSums[lane] += T.CreateTruncating(Math.Log2(double.CreateTruncating(factors[lane])));
                 factors[lane] = T.One / factors[lane];
             }
         }
     }
 
-    /// <summary>p: scores to the softmax's weights. ds: gradients by the weights to gradients by the scores.</summary>
-    private static void SoftmaxBackward(bool isDiagonal, T* p, T* ds, T* logs, T* shares)
+    /// <summary>p, the softmax's weights, and ds, the gradients by the scores, of a tile of queries for a tile of keys: (queries, tile), so that a register holds neighbouring keys.</summary>
+    /// <remarks>Both products are summed side by side: what their sums need after them hides behind those of the next two queries.</remarks>
+    private void Weights(bool isDiagonal, T* queries, T* g, T* keys, T* values, T* logs, T* shares, T* factors, T* p, T* ds)
     {
-        for (var first = 0; first < Tile; first += V.Count)
+        for (var i = 0; i < Tile; i += 2)
         {
-            V log = V.Load(logs + first), share = V.Load(shares + first);
-            for (var j = 0; j < Tile; j++)
+            for (var lane = 0; lane < Tile; lane += 2 * V.Count)
             {
-                var at = j * Tile + first;
-                var weight = Lanes.Exp<V, T>(V.Load(p + at) - log);
-                if (isDiagonal && j > first)
-                    weight = V.From(j - first, weight, T.Zero);
-                weight.Store(p + at);
-                (weight * (V.Load(ds + at) - share)).Store(ds + at);
+                V s00 = default, s01 = default, s10 = default, s11 = default, d00 = default, d01 = default, d10 = default, d11 = default;
+                T* q = queries + i, by = g + i, k = keys + lane, v = values + lane;
+                for (var f = 0; f < _size; f++, q += Tile, by += Tile, k += Tile, v += Tile)
+                {
+                    V k0 = V.Load(k), k1 = V.Load(k + V.Count), v0 = V.Load(v), v1 = V.Load(v + V.Count);
+                    V q0 = V.Create(q[0]), q1 = V.Create(q[1]), g0 = V.Create(by[0]), g1 = V.Create(by[1]);
+                    (s00, s01, s10, s11) = (V.MultiplyAdd(q0, k0, s00), V.MultiplyAdd(q0, k1, s01), V.MultiplyAdd(q1, k0, s10), V.MultiplyAdd(q1, k1, s11));
+                    (d00, d01, d10, d11) = (V.MultiplyAdd(g0, v0, d00), V.MultiplyAdd(g0, v1, d01), V.MultiplyAdd(g1, v0, d10), V.MultiplyAdd(g1, v1, d11));
+                }
+                Weight(isDiagonal, s00, d00, logs, shares, factors, p, ds, i, lane);
+                Weight(isDiagonal, s01, d01, logs, shares, factors, p, ds, i, lane + V.Count);
+                Weight(isDiagonal, s10, d10, logs, shares, factors, p, ds, i + 1, lane);
+                Weight(isDiagonal, s11, d11, logs, shares, factors, p, ds, i + 1, lane + V.Count);
             }
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Weight(bool isDiagonal, V score, V byWeight, T* logs, T* shares, T* factors, T* p, T* ds, int query, int key)
+    {
+        var at = query * Tile + key;
+        var weight = Lanes.Exp2<V, T>(score - V.Create(logs[query]));
+        if (isDiagonal && query < key + V.Count - 1)
+            weight = V.From(query + 1 - key, default, weight);
+        var kept = weight;
+        if (factors != null)
+        {
+            kept *= V.Load(factors + at);
+            byWeight *= V.Load(factors + at);
+        }
+        kept.Store(p + at);
+        (weight * (byWeight - V.Create(shares[query]))).Store(ds + at);
     }
 
     /// <summary>Σ g ∘ o over a head's features.</summary>

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace LlamaFullstack.Training.Kernels;
 
@@ -20,6 +21,15 @@ internal static unsafe class TokenTile<T> where T : unmanaged, IBinaryFloatingPo
 
     /// <summary>Values from one token's features to the next's, where they lie token by token: an odd number of cache lines, so that tokens in turn fall into all sets of a cache.</summary>
     public static int RowLength(int features) => ((features + LineLength - 1) / LineLength | 1) * LineLength;
+
+    /// <summary>Asks for some features, so that they are in the second cache when they are read or written.</summary>
+    public static void Prefetch(int features, T* x)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (nint i = 0; i < (nint)features * Length; i += LineLength)
+            Sse.Prefetch1(x + i);
+    }
 
     /// <summary>y += x.</summary>
     public static void Add<V>(int features, T* x, T* y) where V : unmanaged, IRegister<V, T>

@@ -11,6 +11,7 @@ namespace LlamaFullstack.Training.Model;
 internal sealed unsafe class TileBuffers<T>(LlamaConfig config, int tiles, int group) : IDisposable where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private const int Line = 64;
+    private const int Gap = 4; // features between tiles: 512 bytes of float32, so that a feature of all tiles does not fall into one set of a cache
     private const long PartSize = 1 << 24; // values in the scores of one part of the batch: 64 MB of float32
 
     private readonly List<nint> _memory = [];
@@ -61,7 +62,7 @@ internal sealed unsafe class TileBuffers<T>(LlamaConfig config, int tiles, int g
         return rows;
     }
 
-    private Tiles<T> New(int features, int count) => new(Allocate((nint)count * features * TokenTile<T>.Length), (nint)features * TokenTile<T>.Length);
+    private Tiles<T> New(int features, int count) => new(Allocate((nint)count * (features + Gap) * TokenTile<T>.Length), (nint)(features + Gap) * TokenTile<T>.Length);
 
     private T* Allocate(nint count)
     {

@@ -162,7 +162,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
     {
         var (sequence, keyHead) = Math.DivRem(task, _config.NKvHeads);
         var first = sequence * batch.TilesOfSequence;
-        _attention.Forward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first], batch.Dropout.Of(layer, DropoutPlace.AttentionWeights).Of(sequence));
+        _attention.Forward(batch.TilesOfSequence, keyHead, kept.Qkv.From(first), kept.Attended.From(first), kept.LogSums.From(first), batch.Dropout.Of(layer, DropoutPlace.AttentionWeights).Of(sequence));
     });
 
     private void FeedForward(int number, TileBuffers<T>.Layer kept, int first, int count, TokenBatch batch, Tiles<T> x, Tiles<T> output)
@@ -267,7 +267,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
             {
                 var (sequence, keyHead) = Math.DivRem(task, _config.NKvHeads);
                 var first = sequence * batch.TilesOfSequence;
-                _attention.Backward(batch.TilesOfSequence, keyHead, kept.Qkv[first], kept.Attended[first], kept.LogSums[first], gradients.Attended[first], gradients.Qkv[first],
+                _attention.Backward(batch.TilesOfSequence, keyHead, kept.Qkv.From(first), kept.Attended.From(first), kept.LogSums.From(first), gradients.Attended.From(first), gradients.Qkv.From(first),
                     batch.Dropout.Of(number, DropoutPlace.AttentionWeights).Of(sequence));
             });
             TorchThreads.For(groups, task => AttentionInputBackward(layer, gradients, task, group, batch, x, n));
@@ -386,14 +386,16 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
     /// <summary>Sets what is dropped of a tile of the stream to zero and scales the rest; or does the same to its gradient.</summary>
     private void Drop(TokenBatch batch, int layer, DropoutPlace place, int tile, T* x) => batch.Dropout.Of(layer, place).Of(tile).Apply<V, T>((nint)_config.Dim * Tile, x);
 
-    /// <summary>Turns queries and keys, and divides queries by sqrt(head_size); or takes their gradients back through that.</summary>
+    /// <summary>Turns queries and keys, and scales queries; or takes their gradients back through that.</summary>
+    /// <remarks>Queries get the factor log2(e) for <see cref="TileAttention{V,T}"/>. Its gradients by keys have it and lose it here, those by queries have it not.</remarks>
     private void Rotate(T* qkv, int positions, bool back)
     {
         var (pairs, scale) = (_config.HeadSize / 2, T.One / T.Sqrt(T.CreateTruncating(_config.HeadSize)));
+        var log2e = T.CreateTruncating(Math.Log2(Math.E));
         fixed (T* cos = &_cos[positions * pairs * Tile], sin = &_sin[positions * pairs * Tile])
         {
-            TokenTile<T>.Rotate<V>(_config.NHeads, pairs, cos, sin, scale, back, qkv);
-            TokenTile<T>.Rotate<V>(_config.NKvHeads, pairs, cos, sin, T.One, back, qkv + (nint)_config.Dim * Tile);
+            TokenTile<T>.Rotate<V>(_config.NHeads, pairs, cos, sin, back ? scale : scale * log2e, back, qkv);
+            TokenTile<T>.Rotate<V>(_config.NKvHeads, pairs, cos, sin, back ? T.One / log2e : T.One, back, qkv + (nint)_config.Dim * Tile);
         }
     }
 
