@@ -20,8 +20,8 @@ internal sealed class SharedPieces(int workers)
     private const long Keeping = 2;
     private const long Kept = 3;
 
-    // Some microseconds: to take and to keep a piece costs a hundredth of that.
-    private const int ProductsOfAPiece = 1 << 18;
+    // Some ten microseconds: to take and to keep a piece costs a hundredth of that, and to begin reading in new places a tenth (docs/LOG.md).
+    private const int BytesOfAPiece = 1 << 20;
 
     // Steps of a job: 2^20 at the most.
     private const int StepBits = 20;
@@ -34,11 +34,11 @@ internal sealed class SharedPieces(int workers)
 
     /// <summary>How many pieces to cut a step into.</summary>
     /// <param name="most">What it can be cut into.</param>
-    /// <param name="products">Its multiplications.</param>
+    /// <param name="bytes">What it reads.</param>
     /// <param name="workers">Workers.</param>
     /// <returns>Pieces for each worker, at least 1.</returns>
-    public static int PerWorker(int most, long products, int workers) =>
-        (int)Math.Clamp(Math.Min(most, products / ProductsOfAPiece) / workers, 1, MostPerWorker);
+    public static int PerWorker(int most, double bytes, int workers) =>
+        workers == 1 ? 1 : (int)Math.Clamp(Math.Min(most, bytes / BytesOfAPiece) / workers, 1, MostPerWorker);
 
     /// <summary>One worker's way through the steps of its jobs.</summary>
     /// <param name="shared">What it shares with the others.</param>

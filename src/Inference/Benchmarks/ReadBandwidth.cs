@@ -7,8 +7,8 @@ namespace LlamaFullstack.Inference.Benchmarks;
 /// <summary>Threads that read memory and do nothing else: what bounds decoding, since each token reads every weight.</summary>
 internal sealed unsafe class ReadBandwidth : IDisposable
 {
-    private const int Run = 256; // four cache lines
-    private const int Step = 4 * Run; // in each of four places
+    private const int Line = 64; // of the cache
+    private const int Step = 4 * Line; // one in each of four places
 
     private readonly byte* _start;
     private readonly long _steps;
@@ -19,7 +19,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
 
     /// <summary>Prepares to read.</summary>
     /// <param name="start">The first byte.</param>
-    /// <param name="length">Bytes; what is not a whole 1,024 of them at the end is left out.</param>
+    /// <param name="length">Bytes; what is not a whole 256 of them at the end is left out.</param>
     /// <param name="threads">Each reads one contiguous part.</param>
     public ReadBandwidth(byte* start, long length, int threads)
     {
@@ -27,7 +27,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
         _steps = length / Step;
         _sums = new long[threads];
         _read = Read<NoHints>;
-        _readWithHints = KernelSets.IsIntel ? Read<NearHints> : Read<FarHints>;
+        _readWithHints = KernelSets.IsZen4 ? Read<FarHints> : Read<NearHints>;
         _pool = new WorkerPool(threads);
     }
 
@@ -54,20 +54,17 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static long Sum<THints>(byte* from, byte* end) where THints : struct, IHints
     {
-        var quarter = (end - from) / Step * Run;
+        var quarter = (end - from) / Step * Line;
         var sums = Vector256<long>.Zero;
-        for (end = from + quarter; from < end; from += Run)
-            sums ^= Lines<THints>(from) ^ Lines<THints>(from + quarter) ^ Lines<THints>(from + 2 * quarter) ^ Lines<THints>(from + 3 * quarter);
+        for (end = from + quarter; from < end; from += Line)
+            sums ^= Read<THints>(from) ^ Read<THints>(from + quarter) ^ Read<THints>(from + 2 * quarter) ^ Read<THints>(from + 3 * quarter);
         return Vector256.Sum(sums);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<long> Lines<THints>(byte* from) where THints : struct, IHints
+    private static Vector256<long> Read<THints>(byte* from) where THints : struct, IHints
     {
         THints.Give(from);
-        return Line(from) ^ Line(from + 64) ^ Line(from + 128) ^ Line(from + 192);
+        return Vector256.Load((long*)from) ^ Vector256.Load((long*)from + Vector256<long>.Count);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<long> Line(byte* from) => Vector256.Load((long*)from) ^ Vector256.Load((long*)from + Vector256<long>.Count);
 }

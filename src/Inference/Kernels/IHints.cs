@@ -5,8 +5,8 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>What a kernel that reads memory in four places tells the memory system of what it will read. Each kind is the fastest on some processor (docs/LOG.md).</summary>
 internal unsafe interface IHints
 {
-    /// <summary>Tells of 256 bytes.</summary>
-    /// <param name="reading">The 256 bytes that are read now.</param>
+    /// <summary>Tells of a cache line.</summary>
+    /// <param name="reading">The one that is read now.</param>
     static abstract void Give(void* reading);
 }
 
@@ -19,23 +19,16 @@ internal readonly unsafe struct NoHints : IHints
     }
 }
 
-/// <summary>A little ahead, into the first cache: Intel's processors with AVX-512. Hints for the second cache hold up what is in it, by half.</summary>
+/// <summary>A little ahead, into the first cache: Intel's processors with AVX-512, and AMD's from Zen 5 on. Hints for the second cache hold up what is in it, by half.</summary>
 internal readonly unsafe struct NearHints : IHints
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading) => Prefetching.Lines((byte*)reading + Prefetching.NearDistance, 256);
+    public static void Give(void* reading) => Prefetching.Line((byte*)reading + Prefetching.NearDistance);
 }
 
 /// <summary>Some pages ahead, into the second cache alone, since more lines can be on their way there: Zen 4.</summary>
 internal readonly unsafe struct FarHints : IHints
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading)
-    {
-        var from = (byte*)reading + Prefetching.Distance;
-        Prefetching.FarLine(from);
-        Prefetching.FarLine(from + 64);
-        Prefetching.FarLine(from + 128);
-        Prefetching.FarLine(from + 192);
-    }
+    public static void Give(void* reading) => Prefetching.FarLine((byte*)reading + Prefetching.Distance);
 }

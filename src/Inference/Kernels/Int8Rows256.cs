@@ -22,26 +22,16 @@ internal static unsafe class Int8Rows256<TProducts, TSize>
     public static void OneByOne(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
     {
         var n = TSize.Of(x);
-        nint groups = x.Groups;
-        for (var row = 0; row < rows; row++, wScales += groups)
+        for (var row = 0; row < rows; row++)
         {
             var sum = 0f;
-            nint group = 0;
-            for (; group <= groups - 4; group += 4, w += 4 * n)
-            {
-                var terms = FourTerms(w, wScales + group, x, group);
-                sum = sum + terms[0] + terms[1] + terms[2] + terms[3];
-            }
-            for (; group < groups; group++, w += n)
-            {
-                var total = Vector256.Sum(Sums(w, x.Values + group * n, n)) - TProducts.Bias * x.Sums[group];
-                sum += total * Unsafe.ReadUnaligned<float>(wScales + group) * x.Scales[group];
-            }
+            for (nint group = 0; group < x.Groups; group++, w += n, wScales++)
+                sum += (Vector256.Sum(Sums(w, x.Values + group * n, n)) - TProducts.Bias * x.Sums[group]) * Unsafe.ReadUnaligned<float>(wScales) * x.Scales[group];
             output[row] = sum;
         }
     }
 
-    /// <summary>Four rows at a time, each in a lane, far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).</summary>
+    /// <summary>Four rows at a time, each in a lane, far from each other, a cache line of each in turn: memory is read in four places, which is faster than in one (docs/LOG.md).</summary>
     /// <remarks>Takes whole fours.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void InFours(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
@@ -53,34 +43,46 @@ internal static unsafe class Int8Rows256<TProducts, TSize>
         for (nint row = 0; row < quarter; row++, wScales += groups)
         {
             var sums = Floats.Zero;
+            var xi = x.Values;
             nint group = 0;
-            for (; group <= groups - 4; group += 4, w += 4 * n)
+            if (n == 32)
             {
-                var s = wScales + group;
-                var a = FourTerms(w, s, x, group);
-                var b = FourTerms(w + apart, s + scalesApart, x, group);
-                var c = FourTerms(w + 2 * apart, s + 2 * scalesApart, x, group);
-                var d = FourTerms(w + 3 * apart, s + 3 * scalesApart, x, group);
-                // Rows of terms become lanes of rows.
-                var (ab, cd) = (Sse.UnpackLow(a, b), Sse.UnpackLow(c, d));
-                sums += Sse.MoveLowToHigh(ab, cd);
-                sums += Sse.MoveHighToLow(cd, ab);
-                (ab, cd) = (Sse.UnpackHigh(a, b), Sse.UnpackHigh(c, d));
-                sums += Sse.MoveLowToHigh(ab, cd);
-                sums += Sse.MoveHighToLow(cd, ab);
+                // Small groups take more time than memory does: the fewest instructions are four groups of each row.
+                for (; group <= groups - 4; group += 4, w += 4 * n, xi += 4 * n)
+                {
+                    var s = wScales + group;
+                    var a = FourTerms(w, s, x, group);
+                    var b = FourTerms(w + apart, s + scalesApart, x, group);
+                    var c = FourTerms(w + 2 * apart, s + 2 * scalesApart, x, group);
+                    var d = FourTerms(w + 3 * apart, s + 3 * scalesApart, x, group);
+                    // Rows of terms become lanes of rows.
+                    var (ab, cd) = (Sse.UnpackLow(a, b), Sse.UnpackLow(c, d));
+                    sums += Sse.MoveLowToHigh(ab, cd);
+                    sums += Sse.MoveHighToLow(cd, ab);
+                    (ab, cd) = (Sse.UnpackHigh(a, b), Sse.UnpackHigh(c, d));
+                    sums += Sse.MoveLowToHigh(ab, cd);
+                    sums += Sse.MoveHighToLow(cd, ab);
+                }
             }
-            for (; group < groups; group++, w += n)
-            {
-                var xi = x.Values + group * n;
-                var s = wScales + group;
-                var totals = Totals(Sums(w, xi, n), Sums(w + apart, xi, n), Sums(w + 2 * apart, xi, n), Sums(w + 3 * apart, xi, n));
-                var scales = Vector128.Create(*s, s[scalesApart], s[2 * scalesApart], s[3 * scalesApart]);
-                sums += Vector128.ConvertToSingle(totals - Vector128.Create(TProducts.Bias * x.Sums[group])) * scales * x.Scales[group];
-            }
+            for (; group < groups; group++, w += n, xi += n)
+                sums += Terms(RowTotals(w, apart, xi, n), wScales + group, scalesApart, x, group);
             for (var i = 0; i < 4; i++)
                 output[row + i * quarter] = sums[i];
         }
     }
+
+    /// <summary>What a group of four rows adds to their sums.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats Terms(Vector128<int> totals, float* wScales, nint scalesApart, in Int8Vector x, nint group)
+    {
+        var scales = Vector128.Create(*wScales, wScales[scalesApart], wScales[2 * scalesApart], wScales[3 * scalesApart]);
+        return Vector128.ConvertToSingle(totals - Vector128.Create(TProducts.Bias * x.Sums[group])) * scales * x.Scales[group];
+    }
+
+    /// <summary>Σ (w + bias) · x of a group of four rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<int> RowTotals(sbyte* w, nint apart, sbyte* x, nint n) =>
+        Totals(SumsAhead(w, x, n), SumsAhead(w + apart, x, n), SumsAhead(w + 2 * apart, x, n), SumsAhead(w + 3 * apart, x, n));
 
     /// <summary>What four groups of a row add to its sum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -91,6 +93,17 @@ internal static unsafe class Int8Rows256<TProducts, TSize>
         var xi = x.Values + group * n;
         var totals = Totals(Sums(w, xi, n), Sums(w + n, xi + n, n), Sums(w + 2 * n, xi + 2 * n, n), Sums(w + 3 * n, xi + 3 * n, n));
         return Vector128.ConvertToSingle(totals - Vector128.Load(x.Sums + group) * TProducts.Bias) * Vector128.Load(wScales) * Vector128.Load(x.Scales + group);
+    }
+
+    /// <summary><see cref="Sums"/>, and hints of what is read soon.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Ints SumsAhead(sbyte* w, sbyte* x, nint n)
+    {
+        Prefetching.Line(w + Prefetching.NearDistance);
+        if (n > 64)
+            for (nint i = 64; i < n; i += 64)
+                Prefetching.Line(w + Prefetching.NearDistance + i);
+        return Sums(w, x, n);
     }
 
     /// <summary>The sum of each of four registers.</summary>

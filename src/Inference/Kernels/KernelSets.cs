@@ -33,8 +33,9 @@ public static class KernelSets
         throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
-    /// <summary>Whether Intel made this processor: what its memory system is told of is other than on AMD's.</summary>
-    internal static bool IsIntel => X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x756e6547; // "Genu", the other registers have the rest
+    /// <summary>Whether this is AMD's family 25, of which those with AVX-512 are Zen 4: what its memory system is told of is other than on Intel's and on Zen 5.</summary>
+    internal static bool IsZen4 => X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x68747541 // "Auth", the other registers have the rest
+        && (X86Base.CpuId(1, 0).Eax >> 20 & 0xff) + 15 == 25;
 
     /// <summary>Llama2.c's bits, at the speed that they allow: no set of the processor's, but an arithmetic.</summary>
     internal static KernelSet Strict { get; } = new StrictKernels(Supported[0].Integer);
@@ -58,9 +59,9 @@ public static class KernelSets
             IntegerKernels integer512 = AvxVnni.IsSupported
                 ? new IntegerKernels512<AvxVnniProducts>(integer128)
                 : new IntegerKernels512WithoutVnni(integer128);
-            sets.Insert(0, IsIntel
-                ? new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, integer512)
-                : new VectorKernels<Lanes512, Vector512<float>, FarHints>("v512", scalar, integer512));
+            sets.Insert(0, IsZen4
+                ? new VectorKernels<Lanes512, Vector512<float>, FarHints>("v512", scalar, integer512)
+                : new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, integer512));
         }
         return sets;
     }

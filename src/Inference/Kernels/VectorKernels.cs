@@ -293,8 +293,12 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         var i = 0;
         for (; i <= n - Sums * TLanes.Count; i += Sums * TLanes.Count)
         {
-            var (x0, x1, x2, x3) = LoadStep(x + i);
-            AddStep(w + i, x0, x1, x2, x3, ref a, ref b, ref c, ref d);
+            a = TLanes.MultiplyAdd(TLanes.Load(w + i), TLanes.Load(x + i), a);
+            b = TLanes.MultiplyAdd(TLanes.Load(w + i + TLanes.Count), TLanes.Load(x + i + TLanes.Count), b);
+            if (Sums == 2)
+                continue;
+            c = TLanes.MultiplyAdd(TLanes.Load(w + i + 2 * TLanes.Count), TLanes.Load(x + i + 2 * TLanes.Count), c);
+            d = TLanes.MultiplyAdd(TLanes.Load(w + i + 3 * TLanes.Count), TLanes.Load(x + i + 3 * TLanes.Count), d);
         }
         for (; i <= n - TLanes.Count; i += TLanes.Count)
             a = TLanes.MultiplyAdd(TLanes.Load(w + i), TLanes.Load(x + i), a);
@@ -321,20 +325,15 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         var i = 0;
         for (; i <= n - Sums * TLanes.Count; i += Sums * TLanes.Count)
         {
-            var (x0, x1, x2, x3) = LoadStep(x + i);
-            AddStep(w + i, x0, x1, x2, x3, ref a0, ref a1, ref a2, ref a3);
-            AddStep(v + i, x0, x1, x2, x3, ref b0, ref b1, ref b2, ref b3);
-            AddStep(u + i, x0, x1, x2, x3, ref c0, ref c1, ref c2, ref c3);
-            AddStep(t + i, x0, x1, x2, x3, ref d0, ref d1, ref d2, ref d3);
+            AddProducts(w + i, apart, x + i, ref a0, ref b0, ref c0, ref d0);
+            AddProducts(w + i + TLanes.Count, apart, x + i + TLanes.Count, ref a1, ref b1, ref c1, ref d1);
+            if (Sums == 2)
+                continue;
+            AddProducts(w + i + 2 * TLanes.Count, apart, x + i + 2 * TLanes.Count, ref a2, ref b2, ref c2, ref d2);
+            AddProducts(w + i + 3 * TLanes.Count, apart, x + i + 3 * TLanes.Count, ref a3, ref b3, ref c3, ref d3);
         }
         for (; i <= n - TLanes.Count; i += TLanes.Count)
-        {
-            var xi = TLanes.Load(x + i);
-            a0 = TLanes.MultiplyAdd(TLanes.Load(w + i), xi, a0);
-            b0 = TLanes.MultiplyAdd(TLanes.Load(v + i), xi, b0);
-            c0 = TLanes.MultiplyAdd(TLanes.Load(u + i), xi, c0);
-            d0 = TLanes.MultiplyAdd(TLanes.Load(t + i), xi, d0);
-        }
+            AddProducts(w + i, apart, x + i, ref a0, ref b0, ref c0, ref d0);
         if (i < n)
         {
             var at = n - TLanes.Count;
@@ -350,23 +349,22 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         output[3 * outputApart] = SumOf(d0, d1, d2, d3);
     }
 
+    /// <summary>A register of each of four rows, one after the other: memory is then read in four places at a time, not in one after another.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (TVector, TVector, TVector, TVector) LoadStep(float* x)
+    private static void AddProducts(float* w, nint apart, float* x, ref TVector a, ref TVector b, ref TVector c, ref TVector d)
     {
-        var (x0, x1) = (TLanes.Load(x), TLanes.Load(x + TLanes.Count));
-        return Sums == 2 ? (x0, x1, x0, x1) : (x0, x1, TLanes.Load(x + 2 * TLanes.Count), TLanes.Load(x + 3 * TLanes.Count));
+        var xi = TLanes.Load(x);
+        a = MultiplyAddHinted(w, xi, a);
+        b = MultiplyAddHinted(w + apart, xi, b);
+        c = MultiplyAddHinted(w + 2 * apart, xi, c);
+        d = MultiplyAddHinted(w + 3 * apart, xi, d);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddStep(float* w, TVector x0, TVector x1, TVector x2, TVector x3, ref TVector a0, ref TVector a1, ref TVector a2, ref TVector a3)
+    private static TVector MultiplyAddHinted(float* w, TVector x, TVector sum)
     {
         THints.Give(w);
-        a0 = TLanes.MultiplyAdd(TLanes.Load(w), x0, a0);
-        a1 = TLanes.MultiplyAdd(TLanes.Load(w + TLanes.Count), x1, a1);
-        if (Sums == 2)
-            return;
-        a2 = TLanes.MultiplyAdd(TLanes.Load(w + 2 * TLanes.Count), x2, a2);
-        a3 = TLanes.MultiplyAdd(TLanes.Load(w + 3 * TLanes.Count), x3, a3);
+        return TLanes.MultiplyAdd(TLanes.Load(w), x, sum);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
