@@ -20,13 +20,13 @@ internal sealed class SharedPieces(int workers)
     private const long Keeping = 2;
     private const long Kept = 3;
 
-    // Some ten microseconds: to take and to keep a piece costs a hundredth of that, and to begin reading in new places a tenth (docs/LOG.md).
+    // 30 µs on fast memory, 70 on slow: to take and to keep a piece costs a hundredth of that, and to begin reading in new places a tenth (docs/LOG.md).
     private const int BytesOfAPiece = 1 << 20;
 
     // Steps of a job: 2^20 at the most.
     private const int StepBits = 20;
 
-    // 100 µs, several times what a piece takes: so much does an interruption cost, once in a time slice.
+    // 100 µs, more than a piece takes: so much does an interruption cost, once in a time slice.
     private static readonly long Patience = Stopwatch.Frequency / 10_000;
 
     // (workers, MostPerWorker): what a worker takes first lies on cache lines of its own.
@@ -34,7 +34,7 @@ internal sealed class SharedPieces(int workers)
 
     /// <summary>How many pieces to cut a step into.</summary>
     /// <param name="most">What it can be cut into.</param>
-    /// <param name="bytes">What it reads.</param>
+    /// <param name="bytes">What it reads; not NaN.</param>
     /// <param name="workers">Workers.</param>
     /// <returns>Pieces for each worker, at least 1.</returns>
     public static int PerWorker(int most, double bytes, int workers) =>

@@ -82,10 +82,11 @@ public sealed unsafe class Transformer : IDisposable
             throw new InvalidDataException($"{model.Path}: no memory for the keys and values of {c.MaxSeqLen:N0} positions in {c.NLayers} layers.");
         }
         _angles = new RopeAngles(strict ? RopeAngles.FrequenciesOfC(c) : RopeTable.Frequencies(c));
+        // Bytes of a weight; where matrices differ in type, of the average one.
         var weight = (double)model.WeightBytesPerToken / ((long)c.NLayers * (2L * c.Dim * (c.Dim + c.KvDim) + 3L * c.Dim * c.HiddenDim) + (long)c.VocabSize * c.Dim);
         int PerWorker(int rows, long weights) => SharedPieces.PerWorker(rows / KernelSet.RowBlock, weights * weight, workers);
         _projections = PerWorker(c.Dim, (long)c.Dim * (c.Dim + 2 * c.KvDim));
-        _heads = SharedPieces.PerWorker(c.NHeads, (double)c.MaxSeqLen * c.Dim * sizeof(float), workers);
+        _heads = SharedPieces.PerWorker(c.NHeads, (double)c.MaxSeqLen * c.Dim * sizeof(float), workers); // the keys that every head reads at the last position
         _outputs = PerWorker(c.Dim, (long)c.Dim * c.Dim);
         _gates = PerWorker(c.HiddenDim, 2L * c.HiddenDim * c.Dim);
         _downs = PerWorker(c.Dim, (long)c.Dim * c.HiddenDim);

@@ -2,6 +2,15 @@ namespace LlamaFullstack.Inference.Tests;
 
 public sealed class SharedPiecesTests
 {
+    [Theory]
+    [InlineData(100, 1e9, 1, 1)] // nobody to share with
+    [InlineData(100, 1 << 20, 2, 1)] // at least one each
+    [InlineData(100, 8 << 20, 2, 4)] // of 1 MB
+    [InlineData(6, 8 << 20, 2, 3)] // no more than there are
+    [InlineData(1000, 1e12, 2, SharedPieces.MostPerWorker)]
+    public void PerWorker_AnyStep_IsPiecesOfAMegabyte(int most, double bytes, int workers, int expected) =>
+        Assert.Equal(expected, SharedPieces.PerWorker(most, bytes, workers));
+
     [Fact]
     public void TryTake_TwoWorkers_EachTakesItsOwnFirstThenTheOthers()
     {

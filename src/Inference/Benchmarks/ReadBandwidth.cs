@@ -37,7 +37,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     /// <summary>Reads every byte once.</summary>
     public void ReadAll() => _pool.Run(_read);
 
-    /// <summary>The same, telling the memory system what comes, as the widest kernels do: faster from memory, slower from the second cache.</summary>
+    /// <summary>The same, telling the memory system what comes, as the kernels of 512 bits do: faster from memory, slower from the second cache.</summary>
     public void ReadAllWithHints() => _pool.Run(_readWithHints);
 
     /// <summary>Ends the threads.</summary>

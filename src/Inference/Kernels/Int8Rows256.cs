@@ -11,7 +11,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <typeparam name="TSize">The group size.</typeparam>
 /// <remarks>
 /// A group's sum is exact, so it may be taken in any order; the sums of groups are scaled and added one after the other, as runq.c does. What
-/// costs is not that order but to sum across a register: one tree of additions does it for four groups.
+/// costs is not that order but to sum across a register: one tree of additions does it for four groups, of one row or of four.
 /// </remarks>
 internal static unsafe class Int8Rows256<TProducts, TSize>
     where TProducts : struct, IByteProducts
@@ -31,7 +31,7 @@ internal static unsafe class Int8Rows256<TProducts, TSize>
         }
     }
 
-    /// <summary>Four rows at a time, each in a lane, far from each other, a cache line of each in turn: memory is read in four places, which is faster than in one (docs/LOG.md).</summary>
+    /// <summary>Four rows at a time, each in a lane, far from each other, a group of each in turn (four of 32): memory is read in four places, which is faster than in one (docs/LOG.md).</summary>
     /// <remarks>Takes whole fours.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void InFours(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)

@@ -33,8 +33,8 @@ public static class KernelSets
         throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
-    /// <summary>Whether this is AMD's family 25, of which those with AVX-512 are Zen 4: what its memory system is told of is other than on Intel's and on Zen 5.</summary>
-    internal static bool IsZen4 => X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x68747541 // "Auth", the other registers have the rest
+    /// <summary>Whether this is a Zen 4, AMD's family 25 with AVX-512: what its memory system is told of is other than on Intel's and on Zen 5.</summary>
+    internal static bool IsZen4 => Avx512F.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x68747541 // "Auth", the other registers have the rest
         && (X86Base.CpuId(1, 0).Eax >> 20 & 0xff) + 15 == 25;
 
     /// <summary>Llama2.c's bits, at the speed that they allow: no set of the processor's, but an arithmetic.</summary>

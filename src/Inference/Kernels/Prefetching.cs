@@ -9,7 +9,7 @@ internal static unsafe class Prefetching
     /// <summary>How far ahead of the weights being used, in bytes: some rows of a small model, a few pages of memory latency.</summary>
     public const int Distance = 8192;
 
-    /// <summary>The same for memory that is read in four places.</summary>
+    /// <summary>The same for memory that is read in four places, into the first cache.</summary>
     public const int NearDistance = 2048;
 
     /// <summary>Asks for one cache line. Any address is allowed; does nothing where .NET has no such instruction.</summary>
