@@ -20,7 +20,7 @@ internal static class Lanes
         typeof(T) == typeof(float) ? Vector512.MultiplyAddEstimate(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
             : Vector512.MultiplyAddEstimate(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
 
-    /// <summary>exp(x), within 2 ulp; 0 below the least exponent, NaN for NaN.</summary>
+    /// <summary>exp(x), within 2 ulp; 0 below the least exponent, NaN for the NaN that arithmetic gives (others may give any number).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<T> Exp<T>(Vector512<T> x) where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
         Exp<Register512<T>, T>(new(x)).Value;
@@ -47,7 +47,7 @@ internal static class Lanes
         return V.ZeroBelow(Unsafe.BitCast<float, T>(Least), x, V.TimesPowerOfTwo(p, shifted)); // which also takes out what overflowed on the way
     }
 
-    /// <summary>2^x for x up to 127, within 2 ulp; 0 below -125.5, NaN for NaN.</summary>
+    /// <summary>2^x for x up to 127, within 2 ulp; 0 below -125.5, NaN for the NaN that arithmetic gives (others may give any number).</summary>
     // 2^n · 2^f with n whole and |f| <= 1/2, and of 2^f the polynomial of degree 6 and 1 at 0 whose greatest error, 2e-9 of it, is the least. Here and above its terms are
     // taken by twos: a loop of exponentials is bound by how long each value waits for the one before.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -6,7 +6,7 @@ namespace LlamaFullstack.Training.Kernels;
 
 /// <summary>
 /// Causal self-attention of one sequence and one key head on tiles of tokens (<see cref="TokenTile{T}"/>), forward and backward: a
-/// register holds the scores of neighbouring queries for one key. Knows nothing about torch or threads.
+/// register holds the scores of neighbouring queries for one key, in the backward pass of neighbouring keys for one query. Knows nothing about torch or threads.
 /// </summary>
 /// <typeparam name="V">The registers to use.</typeparam>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
@@ -14,7 +14,7 @@ namespace LlamaFullstack.Training.Kernels;
 /// Queries come turned by their angles and divided by sqrt(head_size), keys turned. With s = q · k, p = softmax(s) and o = p · v, the
 /// gradients of a loss whose gradient by o is g are dv = pᵀ · g, ds = p ∘ (g · vᵀ - rowsum(g ∘ o)), dq = ds · k and dk = dsᵀ · q. p is
 /// computed again from the logarithm of each softmax's sum, which is all that the forward pass keeps (Dao et al., FlashAttention, 2022).
-/// Scores and logarithms are those to the base of 2, since 2^x takes fewer steps than e^x: queries come multiplied with log2(e) too.
+/// Scores and logarithms are those to the base of 2, since 2^x takes fewer steps than e^x: queries come multiplied with log2(e) too, so dk comes out with that factor.
 /// </remarks>
 internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
