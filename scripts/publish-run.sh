@@ -16,7 +16,7 @@ command -v clang >/dev/null || command -v gcc >/dev/null || { echo "publish-run.
 
 levels=()
 case $instructions:$(uname -sm) in
-    "any:Linux x86_64") instructions=x86-64-v2 levels=(v2 v3 v4) ;;
+    "any:Linux x86_64") instructions=x86-64-v2 levels=(v4 v3 v2) ;;
     any:*x86_64) instructions=x86-64-v3 ;;
     any:*) instructions= ;; # Arm64: NEON is everywhere, and what is beyond it .NET asks for when it runs
 esac
@@ -37,22 +37,25 @@ dotnet publish src/Run --configuration Release --use-current-runtime --artifacts
     --nologo --verbosity quiet
 
 # The same program for each level, with a runtime of its own and all names hidden but its main's; then all in one file.
-# .NET finds a program's code by the bounds of three sections, so these have names of their own, too.
+# .NET finds a program's code by the bounds of three sections, so these have names of their own, too; and so have the constructors of its runtime,
+# which main calls for the chosen level alone.
 link_levels() {
     local native=artifacts/ahead-of-time/obj/Run/release/native parts=() level section names libraries flags compiler
     mapfile -t libraries <"$native/libraries.txt"
     read -rd '' -a flags <"$native/flags.txt" || true # several on a line
     compiler=$(<"$native/compiler.txt")
+    # The runtime's functions that are reached: the linker puts what is called hot in front.
+    sed -e 's/.*/--rename-section .text.&=.text.hot.&/' -e '1i --rename-section .text=.text.hot' src/Run/CodeOrder.txt >"$native/hot.rsp"
     for level in "${levels[@]}"; do
         sed -e "s#^-o:.*#-o:$native/$level.o#" -e "s#^--instruction-set:.*#--instruction-set:x86-64-$level#" "$native/llamafs-run.ilc.rsp" >"$native/$level.rsp"
         "$compiler" "@$native/$level.rsp"
         ld -r --force-group-allocation -o "$native/part-$level.o" "$native/$level.o" "${libraries[@]}"
-        names=(--redefine-sym "main=main_$level" --keep-global-symbol "main_$level")
+        names=(--redefine-sym "main=main_$level" --keep-global-symbol "main_$level" --rename-section ".init_array=constructors_$level")
         for section in __managedcode __modules __unbox; do
             names+=(--rename-section "$section=${section}_$level")
             names+=(--redefine-sym "__start_$section=__start_${section}_$level" --redefine-sym "__stop_$section=__stop_${section}_$level")
         done
-        objcopy "${names[@]}" "$native/part-$level.o"
+        objcopy "${names[@]}" "@$native/hot.rsp" "$native/part-$level.o"
         parts+=("$native/part-$level.o")
     done
     "$cc" -O2 src/Run/ChooseLevel.c "${parts[@]}" "${flags[@]}" -Wl,--gc-sections -Wl,--strip-all -o "$built/llamafs-run"

@@ -21,7 +21,13 @@ public static class RopeTable
     }
 
     /// <summary><see cref="Frequency"/> of every pair of a head, (head_size / 2).</summary>
-    public static float[] Frequencies(LlamaConfig config) => [.. Enumerable.Range(0, config.HeadSize / 2).Select(pair => Frequency(config, pair))];
+    public static float[] Frequencies(LlamaConfig config)
+    {
+        var frequencies = new float[config.HeadSize / 2];
+        for (var pair = 0; pair < frequencies.Length; pair++)
+            frequencies[pair] = Frequency(config, pair);
+        return frequencies;
+    }
 
     /// <summary>Fills a table with f(position · frequency), (max_seq_len, head_size / 2).</summary>
     /// <param name="table">max_seq_len · head_size / 2 values.</param>

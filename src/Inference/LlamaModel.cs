@@ -13,7 +13,9 @@ public sealed unsafe class LlamaModel : IDisposable
     {
         _weights = weights;
         Embedding = weights.Matrices(TensorNames.TokEmbeddings)[0];
-        Layers = [.. Enumerable.Range(0, Config.NLayers).Select(LayerAt)];
+        Layers = new Layer[Config.NLayers];
+        for (var layer = 0; layer < Layers.Length; layer++) // not by Linq, for which a program compiled ahead of time loads types when it runs
+            Layers[layer] = LayerAt(layer);
         Norm = weights.Vector(TensorNames.Norm);
         Classifier = weights.SharedClassifier ? Embedding : weights.Matrices(TensorNames.Output)[0];
         WeightBytesPerToken = TensorNames.All(Config, weights.SharedClassifier)

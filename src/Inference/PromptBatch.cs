@@ -54,7 +54,9 @@ internal sealed unsafe class PromptBatch : IDisposable
         _hidden = Features(_config.HiddenDim, model.GroupSize);
         _cos = _buffers.Allocate<float>(Capacity * angles.Pairs);
         _sin = _buffers.Allocate<float>(Capacity * angles.Pairs);
-        _workers = [.. Enumerable.Range(0, pool.Workers).Select(i => new Worker(model, _buffers))];
+        _workers = new Worker[pool.Workers];
+        for (var i = 0; i < _workers.Length; i++)
+            _workers[i] = new Worker(model, _buffers);
         _steps = new SharedSteps(1 + StepsPerLayer * _config.NLayers);
         (_runLayers, _runClassifier) = (RunLayers, RunClassifier);
     }

@@ -63,6 +63,15 @@ public sealed unsafe class Transformer : IDisposable
         var threads = options?.Threads ?? ThreadCount.For(model.WeightBytesPerToken);
         var workers = Math.Min(threads, ThreadCount.Useful(model.WeightBytesPerToken));
         var c = model.Config;
+        // Bytes of a weight; where matrices differ in type, of the average one.
+        var weight = (double)model.WeightBytesPerToken / ((long)c.NLayers * (2L * c.Dim * (c.Dim + c.KvDim) + 3L * c.Dim * c.HiddenDim) + (long)c.VocabSize * c.Dim);
+        int PerWorker(int rows, long weights) => SharedPieces.PerWorker(rows / KernelSet.RowBlock, weights * weight, workers);
+        _projections = PerWorker(c.Dim, (long)c.Dim * (c.Dim + 2 * c.KvDim));
+        _heads = SharedPieces.PerWorker(c.NHeads, (double)c.MaxSeqLen * c.Dim * sizeof(float), workers); // the keys that every head reads at the last position
+        _outputs = PerWorker(c.Dim, (long)c.Dim * c.Dim);
+        _gates = PerWorker(c.HiddenDim, 2L * c.HiddenDim * c.Dim);
+        _downs = PerWorker(c.Dim, (long)c.Dim * c.HiddenDim);
+        _classes = PerWorker(c.VocabSize, (long)c.VocabSize * c.Dim);
         try
         {
             _x = Floats(c.Dim);
@@ -74,7 +83,10 @@ public sealed unsafe class Transformer : IDisposable
             _sin = Floats(c.Dim);
             _cache = new KvCache(c, _buffers);
             var pieces = new SharedPieces(workers);
-            _workers = [.. Enumerable.Range(0, workers).Select(i => new Worker(model, new SharedPieces.Hand(pieces, i), _attended, _hidden, _buffers))];
+            _workers = new Worker[workers];
+            var classes = Part.OfRows(c.VocabSize, _classes * workers - 1, _classes * workers).Count; // the last piece is the largest
+            for (var i = 0; i < workers; i++)
+                _workers[i] = new Worker(model, new SharedPieces.Hand(pieces, i), _attended, _hidden, classes, _buffers);
         }
         catch (OutOfMemoryException)
         {
@@ -82,15 +94,6 @@ public sealed unsafe class Transformer : IDisposable
             throw new InvalidDataException($"{model.Path}: no memory for the keys and values of {c.MaxSeqLen:N0} positions in {c.NLayers} layers.");
         }
         _angles = new RopeAngles(strict ? RopeAngles.FrequenciesOfC(c) : RopeTable.Frequencies(c));
-        // Bytes of a weight; where matrices differ in type, of the average one.
-        var weight = (double)model.WeightBytesPerToken / ((long)c.NLayers * (2L * c.Dim * (c.Dim + c.KvDim) + 3L * c.Dim * c.HiddenDim) + (long)c.VocabSize * c.Dim);
-        int PerWorker(int rows, long weights) => SharedPieces.PerWorker(rows / KernelSet.RowBlock, weights * weight, workers);
-        _projections = PerWorker(c.Dim, (long)c.Dim * (c.Dim + 2 * c.KvDim));
-        _heads = SharedPieces.PerWorker(c.NHeads, (double)c.MaxSeqLen * c.Dim * sizeof(float), workers); // the keys that every head reads at the last position
-        _outputs = PerWorker(c.Dim, (long)c.Dim * c.Dim);
-        _gates = PerWorker(c.HiddenDim, 2L * c.HiddenDim * c.Dim);
-        _downs = PerWorker(c.Dim, (long)c.Dim * c.HiddenDim);
-        _classes = PerWorker(c.VocabSize, (long)c.VocabSize * c.Dim);
         (_accept, _forward, _classify) = (Accept, Forward, Classify);
         _pool = new WorkerPool(threads);
         _decoders = workers == threads ? _pool : new WorkerPool(workers);
@@ -271,10 +274,11 @@ public sealed unsafe class Transformer : IDisposable
             if (me.Hand.IsFirst)
                 Normalize(_model.Norm, _model.Classifier, me);
             var rows = RowsOf(_model.Config.VocabSize, piece, _classes);
-            _model.Classifier.Multiply(_kernels, me.Normed, me.Logits, rows);
+            var logits = me.Logits - rows.Start;
+            _model.Classifier.Multiply(_kernels, me.Normed, logits, rows);
             if (!me.Hand.TryKeep(piece))
                 continue;
-            Copy(me.Logits, _logits, rows);
+            Copy(logits, _logits, rows);
             me.Hand.Keep(piece);
         }
     }
@@ -378,7 +382,7 @@ public sealed unsafe class Transformer : IDisposable
     private float* Floats(int count) => _buffers.Allocate<float>(count);
 
     /// <summary>What one worker has for itself: its place in the steps, what every worker computes alone, and its results until they are kept.</summary>
-    private sealed class Worker(LlamaModel model, SharedPieces.Hand hand, float* attended, float* hidden, NativeBuffers buffers)
+    private sealed class Worker(LlamaModel model, SharedPieces.Hand hand, float* attended, float* hidden, int classes, NativeBuffers buffers)
     {
         /// <summary>Takes pieces.</summary>
         public SharedPieces.Hand Hand { get; } = hand;
@@ -419,7 +423,7 @@ public sealed unsafe class Transformer : IDisposable
         /// <summary>What a sublayer adds to the residual stream, (dim).</summary>
         public float* Delta { get; } = buffers.Allocate<float>(model.Config.Dim);
 
-        /// <summary>(vocab_size).</summary>
-        public float* Logits { get; } = buffers.Allocate<float>(model.Config.VocabSize);
+        /// <summary>Logits of one piece, (classes): a whole vocabulary of them for each worker would be most of its memory.</summary>
+        public float* Logits { get; } = buffers.Allocate<float>(classes);
     }
 }

@@ -4,9 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-int main_v2(int argc, char **argv); // SSE4.2: what .NET needs at least
-int main_v3(int argc, char **argv); // AVX2 and FMA
-int main_v4(int argc, char **argv); // AVX-512
+typedef void (*constructor)(void);
+
+// A level: its main, and the constructors of its runtime between two names that the linker makes.
+#define LEVEL(name) \
+    int main_##name(int argc, char **argv); \
+    extern constructor __start_constructors_##name[], __stop_constructors_##name[]; \
+    static int run_##name(int argc, char **argv) \
+    { \
+        for (constructor *next = __start_constructors_##name; next < __stop_constructors_##name; next++) \
+            (*next)(); \
+        return main_##name(argc, argv); \
+    }
+
+LEVEL(v2) // SSE4.2: what .NET needs at least
+LEVEL(v3) // AVX2 and FMA
+LEVEL(v4) // AVX-512
 
 int main(int argc, char **argv)
 {
@@ -16,11 +29,11 @@ int main(int argc, char **argv)
     int middle = asked && !strcmp(asked, "v256");
 
     if (__builtin_cpu_supports("x86-64-v4") && !narrow && !middle)
-        return main_v4(argc, argv);
+        return run_v4(argc, argv);
     if (__builtin_cpu_supports("x86-64-v3") && !narrow)
-        return main_v3(argc, argv);
+        return run_v3(argc, argv);
     if (__builtin_cpu_supports("x86-64-v2"))
-        return main_v2(argc, argv);
+        return run_v2(argc, argv);
     fputs("llamafs-run: this processor is too old: it lacks SSE4.2 or POPCNT, which .NET needs.\n", stderr);
     return 1;
 }

@@ -32,6 +32,19 @@ public class TokenizerFileTests
     }
 
     [Fact]
+    public void ReadBin_PiecesLongerThanWhatIsHeldOfTheFile_ReadBack()
+    {
+        using var temp = new TempFolder();
+        var pieces = TokenizerBin.Read(Fixtures.Path("stories260K", "tok512.bin")).Pieces.ToList();
+        for (var length = 1000; length < 70_000; length = length * 3 + 1)
+            pieces.Add(new Piece(Enumerable.Range(length, length).Select(i => (byte)(i % 251)).ToArray(), -length, PieceType.Normal));
+        TokenizerBin.Write(temp.File("t.bin"), new Vocabulary { Pieces = pieces });
+        Assert.Equal(pieces.Select(Plain), TokenizerBin.Read(temp.File("t.bin")).Pieces.Select(Plain));
+
+        static (string, float, PieceType) Plain(Piece piece) => (Convert.ToHexString(piece.Text.Span), piece.Score, piece.Type);
+    }
+
+    [Fact]
     public void ReadModel_Llama2s_KeepsItsRules()
     {
         var vocabulary = SentencePieceModel.Read(Fixtures.Path("llama2-tokenizer", "tokenizer.model")).Vocabulary;

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using LlamaFullstack.Core.Tokenization;
+using Microsoft.Win32.SafeHandles;
 
 namespace LlamaFullstack.Core.Formats;
 
@@ -18,29 +19,28 @@ public static class TokenizerBin
     /// <exception cref="InvalidDataException">The file is not a tokenizer.bin, or it is damaged.</exception>
     public static Vocabulary Read(string path)
     {
-        var file = InputFile.ReadTokenizer(path);
-        ReadOnlySpan<byte> bytes = file;
-        if (bytes.Length < sizeof(int) + EntryHeader)
-            throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {bytes.Length:N0} bytes.");
-        var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+        using var file = InputFile.OpenTokenizer(path, out var length);
+        if (length < sizeof(int) + EntryHeader)
+            throw new InvalidDataException($"{path}: not a llama2.c tokenizer: {length:N0} bytes.");
+        var window = new FileWindow(file, path, length);
+        var maxTokenLength = BinaryPrimitives.ReadUInt32LittleEndian(window.Next(sizeof(uint)));
 
-        var pieces = new PieceList(file, bytes.Length / UsualPieceBytes); // the texts move together where they are
-        for (var offset = sizeof(uint); offset < bytes.Length;)
+        var pieces = new PieceList(GC.AllocateUninitializedArray<byte>(length), length / UsualPieceBytes); // memory that no text reaches is never touched
+        while (window.Left > 0)
         {
-            if (bytes.Length - offset < EntryHeader)
+            if (window.Left < EntryHeader)
                 throw new InvalidDataException($"{path}: ends inside token {pieces.Count}. Was it cut short?");
-            var score = BinaryPrimitives.ReadSingleLittleEndian(bytes[offset..]);
-            var length = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(offset + sizeof(float))..]);
-            offset += EntryHeader;
-            if (length > maxTokenLength)
+            var header = window.Next(EntryHeader);
+            var score = BinaryPrimitives.ReadSingleLittleEndian(header);
+            var textLength = BinaryPrimitives.ReadUInt32LittleEndian(header[sizeof(float)..]);
+            if (textLength > maxTokenLength)
                 throw new InvalidDataException(
-                    $"{path}: not a llama2.c tokenizer, or damaged: token {pieces.Count} is {length:N0} bytes long, but max_token_length is {maxTokenLength:N0}.");
-            if (length > bytes.Length - offset)
+                    $"{path}: not a llama2.c tokenizer, or damaged: token {pieces.Count} is {textLength:N0} bytes long, but max_token_length is {maxTokenLength:N0}.");
+            if (textLength > window.Left)
                 throw new InvalidDataException($"{path}: ends inside token {pieces.Count}. Was it cut short?");
             if (float.IsNaN(score))
                 throw new InvalidDataException($"{path}: the score of token {pieces.Count} is not a number.");
-            AddPiece(pieces, bytes.Slice(offset, (int)length), score);
-            offset += (int)length;
+            AddPiece(pieces, window.Next((int)textLength), score);
         }
         return new Vocabulary { Pieces = pieces }.Validated(path);
     }
@@ -84,5 +84,38 @@ public static class TokenizerBin
             : PieceType.Normal;
         text.CopyTo(pieces.Room);
         pieces.Add(text.Length, score, type);
+    }
+
+    /// <summary>The next bytes of a file, of which a part is held: the whole would be half of the memory that a vocabulary takes.</summary>
+    private sealed class FileWindow(SafeFileHandle file, string path, int length)
+    {
+        private byte[] _bytes = new byte[Math.Min(length, 1 << 14)];
+        private int _start;
+        private int _end;
+        private long _read;
+
+        /// <summary>Bytes that are still to come.</summary>
+        public int Left { get; private set; } = length;
+
+        /// <summary>The next bytes, no more than are left; valid until the next call.</summary>
+        public ReadOnlySpan<byte> Next(int count)
+        {
+            if (count > _end - _start)
+                Refill(count);
+            _start += count;
+            Left -= count;
+            return _bytes.AsSpan(_start - count, count);
+        }
+
+        private void Refill(int count)
+        {
+            var rest = _bytes.AsSpan(_start, _end - _start);
+            if (count > _bytes.Length)
+                _bytes = new byte[count];
+            rest.CopyTo(_bytes);
+            (_start, _end) = (0, Math.Min(_bytes.Length, Left));
+            InputFile.Read(file, path, _read, _bytes.AsSpan(rest.Length, _end - rest.Length));
+            _read += _end - rest.Length;
+        }
     }
 }

@@ -17,8 +17,8 @@ public sealed class Tokenizer
 
     private static readonly byte[] Bytes = AllBytes();
 
-    private readonly PieceTable _table;
-    private readonly JoinTable _joins;
+    private readonly Lazy<PieceTable> _table; // made for the first text: a run without a prompt has none
+    private readonly Lazy<JoinTable> _joins;
     private readonly Stack<Encoder> _idle = new(); // encoders that no thread uses now
 
     /// <summary>Prepares a vocabulary for use.</summary>
@@ -26,8 +26,8 @@ public sealed class Tokenizer
     public Tokenizer(Vocabulary vocabulary)
     {
         Vocabulary = vocabulary.Validated("vocabulary");
-        _table = new PieceTable(vocabulary.List);
-        _joins = new JoinTable(vocabulary.List);
+        _table = new(() => new PieceTable(vocabulary.List));
+        _joins = new(() => new JoinTable(vocabulary.List));
     }
 
     /// <summary>The pieces and the rules of this tokenizer.</summary>
@@ -63,6 +63,8 @@ public sealed class Tokenizer
     /// <summary>Encodes UTF-8 text, without marks, onto the end of a list. A byte that is not UTF-8 becomes its byte piece.</summary>
     public void Encode(ReadOnlySpan<byte> text, List<int> ids)
     {
+        if (text.IsEmpty)
+            return;
         var encoder = Take();
         var prepared = encoder.Buffer(text.Length + 1);
         encoder.Encode(prepared[..Prepare(text, prepared)], ids);
@@ -75,7 +77,7 @@ public sealed class Tokenizer
         lock (_idle)
             if (_idle.TryPop(out var encoder))
                 return encoder;
-        return new Encoder(_table, _joins);
+        return new Encoder(_table.Value, _joins.Value);
     }
 
     /// <summary>The bytes that a token adds to the text, given the token before it.</summary>
