@@ -96,7 +96,6 @@ internal sealed unsafe class KvCache
     /// <param name="count">Tokens, 1 to <see cref="KernelSet.Tile"/>.</param>
     /// <param name="v">Those rows of the values, (rows.Count, Tile).</param>
     /// <param name="rows">Which they are of all heads' rows.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void StoreValues(int layer, int pos, int count, float* v, Part rows)
     {
         for (var row = rows.Start; row < rows.End;)
@@ -104,10 +103,7 @@ internal sealed unsafe class KvCache
             // As many rows as lie in one head: a token's values fill a whole cache line before the next one's are begun.
             var (head, first) = (row / _headSize, row % _headSize);
             var run = Math.Min(_headSize - first, rows.End - row);
-            var values = Values(layer, head) + (long)pos * _headSize + first;
-            for (var t = 0; t < count; t++)
-                for (var i = 0; i < run; i++)
-                    values[(long)t * _headSize + i] = v[(row - rows.Start + i) * KernelSet.Tile + t];
+            Transposition.Run(v + (row - rows.Start) * KernelSet.Tile, KernelSet.Tile, Values(layer, head) + (long)pos * _headSize + first, _headSize, run, count);
             row += run;
         }
     }

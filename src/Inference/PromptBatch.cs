@@ -7,6 +7,8 @@ namespace LlamaFullstack.Inference;
 /// <remarks>
 /// Reading a prompt token by token is bound by memory, since every token reads all weights. Here a weight that has been read is multiplied
 /// with every token of the batch, so arithmetic is the bound. A lane of a register is a token: norms, rotations and softmax need no sums across a register.
+/// Every worker has a strip of tiles to itself, so that what it reads is what it wrote, but for keys and values: what another core wrote comes slowly.
+/// Who is done helps the others. Of a short prompt all share one strip.
 /// </remarks>
 internal sealed unsafe class PromptBatch : IDisposable
 {
@@ -14,6 +16,8 @@ internal sealed unsafe class PromptBatch : IDisposable
     public const int Capacity = MaxTiles * Tile;
 
     private const int MaxTiles = 8;
+    private const int LeastStrip = 2; // tiles; with one, weights would come from memory for it alone
+    private const int EmbeddedRows = 4; // of the embedding at a time: a line of a tile is then not written token by token
     private const int BlockSize = WeightMatrix.BatchRows * Tile;
     private const int StepsPerLayer = 9;
     private const int Tile = KernelSet.Tile;
@@ -42,6 +46,7 @@ internal sealed unsafe class PromptBatch : IDisposable
 
     private int _pos;
     private int _count;
+    private int _strips;
 
     public PromptBatch(LlamaModel model, KernelSet kernels, WorkerPool pool, KvCache cache, RopeAngles angles)
     {
@@ -56,8 +61,8 @@ internal sealed unsafe class PromptBatch : IDisposable
         _sin = _buffers.Allocate<float>(Capacity * angles.Pairs);
         _workers = new Worker[pool.Workers];
         for (var i = 0; i < _workers.Length; i++)
-            _workers[i] = new Worker(model, _buffers);
-        _steps = new SharedSteps(1 + StepsPerLayer * _config.NLayers);
+            _workers[i] = new Worker(i, model, _buffers);
+        _steps = new SharedSteps(1 + StepsPerLayer * _config.NLayers, Math.Min(pool.Workers, MaxTiles / LeastStrip));
         (_runLayers, _runClassifier) = (RunLayers, RunClassifier);
     }
 
@@ -73,6 +78,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     {
         tokens.CopyTo(_tokens);
         (_pos, _count) = (pos, tokens.Length);
+        _strips = Math.Clamp(Tiles / LeastStrip, 1, _workers.Length);
         _steps.Reset();
         _pool.Run(_runLayers);
     }
@@ -108,34 +114,33 @@ internal sealed unsafe class PromptBatch : IDisposable
     private void RunLayers(int worker)
     {
         var me = _workers[worker];
-        var tiles = Tiles;
         me.Step = 0;
-        while (TryTake(me, tiles, out var tile))
-            Embed(tile, me.Row);
-        Finish(worker);
+        while (TryTakeTile(me, out var tile))
+            Embed(tile, me.Rows);
+        Finish(me);
 
         for (var l = 0; l < _model.Layers.Length; l++)
         {
             var layer = _model.Layers[l];
 
             // x += wo · attention(norm(x))
-            Normalize(layer.AttentionNorm, layer.Wq, worker);
-            while (TryTake(me, Blocks(_config.Dim) + 2 * Blocks(_config.KvDim), out var block))
-                Project(l, block, me);
-            Finish(worker);
-            while (TryTake(me, _config.NHeads * tiles, out var item))
-                Attend(l, item / tiles, item % tiles, me.Scores);
-            Finish(worker);
-            Prepare(_attended, layer.Wo, worker);
-            AddProduct(layer.Wo, _attended, worker);
+            Normalize(layer.AttentionNorm, layer.Wq, me);
+            while (TryTakeBlock(me, Blocks(_config.Dim) + 2 * Blocks(_config.KvDim), out var strip, out var block))
+                Project(l, strip, block, me);
+            Finish(me);
+            while (TryTakePart(me, _config.NHeads, out var tile, out var head))
+                Attend(l, head, tile, me.Scores);
+            Finish(me);
+            Prepare(_attended, layer.Wo, me);
+            AddProduct(layer.Wo, _attended, me);
 
             // x += w2 · (silu(w1 · norm(x)) · (w3 · norm(x)))
-            Normalize(layer.FfnNorm, layer.W1, worker);
-            while (TryTake(me, Blocks(_config.HiddenDim), out var block))
-                GateAndUp(layer, block, me);
-            Finish(worker);
-            Prepare(_hidden, layer.W2, worker);
-            AddProduct(layer.W2, _hidden, worker);
+            Normalize(layer.FfnNorm, layer.W1, me);
+            while (TryTakeBlock(me, Blocks(_config.HiddenDim), out var strip, out var block))
+                GateAndUp(layer, strip, block, me);
+            Finish(me);
+            Prepare(_hidden, layer.W2, me);
+            AddProduct(layer.W2, _hidden, me);
         }
     }
 
@@ -143,11 +148,11 @@ internal sealed unsafe class PromptBatch : IDisposable
     {
         var me = _workers[worker];
         me.Step = 0;
-        Normalize(_model.Norm, _model.Classifier, worker);
-        while (TryTake(me, Blocks(_config.VocabSize), out var block))
+        Normalize(_model.Norm, _model.Classifier, me);
+        while (TryTakeBlock(me, Blocks(_config.VocabSize), out var strip, out var block))
         {
             var product = Begin(_model.Classifier, block, _config.VocabSize, me.Scratch);
-            for (var tile = 0; tile < Tiles; tile++)
+            for (var tile = strip; tile < Tiles; tile += _strips)
                 Multiply(product, _normed, tile, _logits!.Values(tile, product.Rows.Start));
         }
     }
@@ -160,84 +165,110 @@ internal sealed unsafe class PromptBatch : IDisposable
         return new Part(start, Math.Min(WeightMatrix.BatchRows, rows - start));
     }
 
-    private bool TryTake(Worker me, int count, out int item) => _steps.TryTake(me.Step, count, out item);
+    /// <summary>Takes a block of rows for the tiles of a strip.</summary>
+    private bool TryTakeBlock(Worker me, int blocks, out int strip, out int block) => TryTake(me, blocks, 0, out strip, out block);
+
+    /// <summary>Takes one of a tile's parts.</summary>
+    private bool TryTakePart(Worker me, int parts, out int tile, out int part)
+    {
+        var taken = TryTake(me, 0, parts, out var strip, out var item);
+        (part, tile) = (item / TilesOf(strip), strip + item % TilesOf(strip) * _strips);
+        return taken;
+    }
+
+    private bool TryTakeTile(Worker me, out int tile) => TryTakePart(me, 1, out tile, out _);
+
+    /// <summary>Takes an item of the worker's own strip; when all of these are taken, of another's.</summary>
+    private bool TryTake(Worker me, int perStrip, int perTile, out int strip, out int item)
+    {
+        (strip, item) = (0, 0);
+        for (var i = 0; i < _strips; i++)
+        {
+            strip = (me.Number + i) % _strips;
+            if (_steps.TryTake(me.Step, strip, perStrip + perTile * TilesOf(strip), out item))
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>How many tiles a strip has: its own number, and every one that is a multiple of the strips further on.</summary>
+    private int TilesOf(int strip) => (Tiles - strip + _strips - 1) / _strips;
 
     /// <summary>Waits until a step's last item is done.</summary>
-    private void Finish(int worker)
+    private void Finish(Worker me)
     {
-        _pool.Barrier(worker);
-        _workers[worker].Step++;
+        _pool.Barrier(me.Number);
+        me.Step++;
     }
 
     /// <summary>Prepares a block of rows of W to be multiplied with one tile after the other.</summary>
     private BlockProduct Begin(WeightMatrix w, int block, int rows, byte* scratch)
     {
-        var product = new BlockProduct(w, Rows(block, rows), Rows(block + _workers.Length, rows), scratch);
+        var product = new BlockProduct(w, Rows(block, rows), Rows(block + _workers.Length / _strips, rows), scratch);
         w.Unpack(_kernels, product.Rows, scratch);
         return product;
     }
 
     /// <summary>A block of rows of W · x for a tile, (rows, Tile); it is used while it is near.</summary>
     private void Multiply(BlockProduct product, BatchActivation x, int tile, float* output) =>
-        product.W.Multiply(_kernels, x, tile, output, product.Rows, product.Scratch, product.W.MemoryOf(product.Next, tile, Tiles));
+        product.W.Multiply(_kernels, x, tile, output, product.Rows, product.Scratch, product.W.MemoryOf(product.Next, tile / _strips, TilesOf(tile % _strips)));
 
-    private void Embed(int tile, float[] row)
+    private void Embed(int tile, float* rows)
     {
-        var x = _x.Values(tile);
+        var dim = _config.Dim;
         for (var t = 0; t < Tile; t++)
         {
             var index = tile * Tile + t;
             // The places past the last token compute too, and are not looked at: its neighbour's numbers are as good as any.
-            _model.Embedding.ReadRow(_tokens[Math.Min(index, _count - 1)], row);
-            for (var i = 0; i < row.Length; i++)
-                x[i * Tile + t] = row[i];
+            _model.Embedding.ReadRow(_tokens[Math.Min(index, _count - 1)], new Span<float>(rows + t % EmbeddedRows * dim, dim));
+            if (t % EmbeddedRows == EmbeddedRows - 1)
+                Transposition.Run(rows, dim, _x.Values(tile) + t - t % EmbeddedRows, Tile, EmbeddedRows, dim);
             for (var pair = 0; pair < _angles.Pairs; pair++)
                 (_sin[(tile * _angles.Pairs + pair) * Tile + t], _cos[(tile * _angles.Pairs + pair) * Tile + t]) = _angles.At(_pos + index, pair);
         }
     }
 
-    private void Normalize(float* weight, WeightMatrix next, int worker)
+    private void Normalize(float* weight, WeightMatrix next, Worker me)
     {
-        while (TryTake(_workers[worker], Tiles, out var tile))
+        while (TryTakeTile(me, out var tile))
         {
             _kernels.RmsNormTile(weight, _x.Values(tile), _normed.Values(tile), _config.Dim, _config.NormEps);
             next.Prepare(_kernels, _normed, tile);
         }
-        Finish(worker);
+        Finish(me);
     }
 
-    private void Prepare(BatchActivation x, WeightMatrix next, int worker)
+    private void Prepare(BatchActivation x, WeightMatrix next, Worker me)
     {
-        while (TryTake(_workers[worker], Tiles, out var tile))
+        while (TryTakeTile(me, out var tile))
             next.Prepare(_kernels, x, tile);
-        Finish(worker);
+        Finish(me);
     }
 
     /// <summary>x += W · input.</summary>
-    private void AddProduct(WeightMatrix w, BatchActivation input, int worker)
+    private void AddProduct(WeightMatrix w, BatchActivation input, Worker me)
     {
-        var me = _workers[worker];
-        while (TryTake(me, Blocks(_config.Dim), out var block))
+        while (TryTakeBlock(me, Blocks(_config.Dim), out var strip, out var block))
         {
             var product = Begin(w, block, _config.Dim, me.Scratch);
-            for (var tile = 0; tile < Tiles; tile++)
+            for (var tile = strip; tile < Tiles; tile += _strips)
             {
                 Multiply(product, input, tile, me.Result);
                 _kernels.Add(_x.Values(tile, product.Rows.Start), me.Result, product.Rows.Count * Tile);
             }
         }
-        Finish(worker);
+        Finish(me);
     }
 
     /// <summary>A block of rows of the queries, keys or values: one after the other in this order.</summary>
-    private void Project(int l, int block, Worker me)
+    private void Project(int l, int strip, int block, Worker me)
     {
         var layer = _model.Layers[l];
         var (queries, keys) = (Blocks(_config.Dim), Blocks(_config.KvDim));
         if (block < queries)
         {
             var product = Begin(layer.Wq, block, _config.Dim, me.Scratch);
-            for (var tile = 0; tile < Tiles; tile++)
+            for (var tile = strip; tile < Tiles; tile += _strips)
             {
                 var q = _q.Values(tile, product.Rows.Start);
                 Multiply(product, _normed, tile, q);
@@ -247,7 +278,7 @@ internal sealed unsafe class PromptBatch : IDisposable
         else if (block < queries + keys)
         {
             var product = Begin(layer.Wk, block - queries, _config.KvDim, me.Scratch);
-            for (var tile = 0; tile < Tiles; tile++)
+            for (var tile = strip; tile < Tiles; tile += _strips)
             {
                 Multiply(product, _normed, tile, me.Result);
                 Rotate(me.Result, tile, product.Rows);
@@ -257,7 +288,7 @@ internal sealed unsafe class PromptBatch : IDisposable
         else
         {
             var product = Begin(layer.Wv, block - queries - keys, _config.KvDim, me.Scratch);
-            for (var tile = 0; tile < Tiles; tile++)
+            for (var tile = strip; tile < Tiles; tile += _strips)
             {
                 Multiply(product, _normed, tile, me.Result);
                 _cache.StoreValues(l, _pos + tile * Tile, TokensOf(tile), me.Result, product.Rows);
@@ -266,14 +297,14 @@ internal sealed unsafe class PromptBatch : IDisposable
     }
 
     /// <summary>A block of rows of the hidden state.</summary>
-    private void GateAndUp(Layer layer, int block, Worker me)
+    private void GateAndUp(Layer layer, int strip, int block, Worker me)
     {
         // One matrix after the other: two blocks of weights and a tile would not fit the first cache together.
         var product = Begin(layer.W1, block, _config.HiddenDim, me.Scratch);
-        for (var tile = 0; tile < Tiles; tile++)
+        for (var tile = strip; tile < Tiles; tile += _strips)
             Multiply(product, _normed, tile, me.Gate + tile * BlockSize);
         product = Begin(layer.W3, block, _config.HiddenDim, me.Scratch);
-        for (var tile = 0; tile < Tiles; tile++)
+        for (var tile = strip; tile < Tiles; tile += _strips)
         {
             Multiply(product, _normed, tile, me.Result);
             _kernels.SwiGlu(me.Gate + tile * BlockSize, me.Result, _hidden.Values(tile, product.Rows.Start), product.Rows.Count * Tile);
@@ -326,13 +357,16 @@ internal sealed unsafe class PromptBatch : IDisposable
     }
 
     /// <summary>Where one worker is, and memory of its own.</summary>
-    private sealed class Worker(LlamaModel model, NativeBuffers buffers)
+    private sealed class Worker(int number, LlamaModel model, NativeBuffers buffers)
     {
+        /// <summary>Its number.</summary>
+        public int Number { get; } = number;
+
         /// <summary>The step of the job that it is in.</summary>
         public int Step { get; set; }
 
-        /// <summary>A token's embedding, (dim).</summary>
-        public float[] Row { get; } = new float[model.Config.Dim];
+        /// <summary>Some tokens' embeddings, (EmbeddedRows, dim).</summary>
+        public float* Rows { get; } = buffers.Allocate<float>(EmbeddedRows * model.Config.Dim);
 
         /// <summary>Attention scores of one head and tile, (seq_len in whole key blocks, Tile).</summary>
         public float* Scores { get; } = buffers.Allocate<float>((long)KvCache.RoundUp(model.Config.MaxSeqLen) * Tile);

@@ -133,6 +133,32 @@ public sealed class GoldenTests
         }
     }
 
+    // One strip of tiles and several, of as many tiles and not, with the last tile full and not.
+    [Theory, MemberData(nameof(Sets))]
+    public void Forward_APromptOnAnyThreadCount_GivesTheSameBits(string set)
+    {
+        var shape = new LlamaConfig { Dim = 64, HiddenDim = 180, NLayers = 2, NHeads = 4, NKvHeads = 2, VocabSize = 50, MaxSeqLen = 256 };
+        using var folder = new TempFolder();
+        foreach (var version in new[] { 1, 2 })
+        {
+            var path = folder.File($"v{version}.bin");
+            ModelBinWriter.Write(path, new RandomWeights(shape, 1), version);
+            using var model = LlamaModel.Open(path);
+            foreach (var count in new[] { 32, 33, 100, 129, 160, 222, 256 })
+            {
+                int[] ids = [.. Enumerable.Range(0, count).Select(i => i * 7 % 50)];
+                float[] LogitsAfter(int threads)
+                {
+                    using var transformer = new Transformer(model, new EngineOptions { Kernels = KernelSets.Select(set), Threads = threads });
+                    return transformer.Forward(ids, 0).ToArray();
+                }
+                var expected = LogitsAfter(1);
+                foreach (var threads in new[] { 2, 3, 7 })
+                    Assert.Equal(expected, LogitsAfter(threads));
+            }
+        }
+    }
+
     // The expected texts are what llama2.c's run.c printed, built with clang -O3 -ffp-contract=off.
     [Theory]
     [InlineData("run_t1_p0.9_s1.txt", 1f, 0.9f, 1, "")]

@@ -73,6 +73,22 @@ public sealed unsafe class KernelTests
         }
     });
 
+    [Fact]
+    public void Transposition_AnyShape_MovesEveryValueAndNoOther()
+    {
+        foreach (var rows in new[] { 1, 3, 4, 5, 8, 24 })
+        {
+            foreach (var cols in new[] { 1, 3, 4, 6, 32 })
+            {
+                const int Gap = 3;
+                var (from, to) = (Values(rows * (cols + Gap), 43), PinnedArray.Of<float>(cols * (rows + Gap)));
+                Transposition.Run(from.Pointer(), cols + Gap, to.Pointer(), rows + Gap, rows, cols);
+                for (var i = 0; i < to.Length; i++)
+                    Assert.Equal(i % (rows + Gap) < rows ? from[i % (rows + Gap) * (cols + Gap) + i / (rows + Gap)] : 0, to[i]);
+            }
+        }
+    }
+
     [Theory, MemberData(nameof(Sets))]
     public void RmsNormTile_EveryToken_IsWithinItsBound(string set) => ForEachLength(n =>
     {
