@@ -42,6 +42,7 @@ internal static unsafe class Int8Rows256<TProducts, TSize>
         var (apart, scalesApart) = (quarter * x.Length, quarter * groups);
         for (nint row = 0; row < quarter; row++, wScales += groups)
         {
+            Prefetching.Scales(wScales, scalesApart * sizeof(float), groups * sizeof(float));
             var sums = Floats.Zero;
             var xi = x.Values;
             nint group = 0;

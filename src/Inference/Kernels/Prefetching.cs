@@ -12,6 +12,12 @@ internal static unsafe class Prefetching
     /// <summary>The same for memory that is read in four places, into the first cache.</summary>
     public const int NearDistance = 2048;
 
+    /// <summary>How far ahead of the scales being used, in bytes: some rows, as much time as the weights' distance or more.</summary>
+    public const int ScaleDistance = 128;
+
+    // Below that, rows share so many lines that asking costs more than it gives.
+    private const int LeastScales = 48;
+
     /// <summary>Asks for one cache line. Any address is allowed; does nothing where .NET has no such instruction.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Line(void* address)
@@ -26,6 +32,24 @@ internal static unsafe class Prefetching
     {
         if (Sse.IsSupported)
             Sse.Prefetch1(address);
+    }
+
+    /// <summary>Asks for the scales of four rows, <see cref="ScaleDistance"/> ahead: between weights that are read fast they come too late by themselves. Not for short rows.</summary>
+    /// <param name="address">Those of the first.</param>
+    /// <param name="apart">Bytes to those of the next.</param>
+    /// <param name="bytes">Bytes of a row's.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Scales(void* address, nint apart, nint bytes)
+    {
+        if (bytes < LeastScales)
+            return;
+        for (var from = (byte*)address + ScaleDistance; bytes > 0; from += 64, bytes -= 64)
+        {
+            Line(from);
+            Line(from + apart);
+            Line(from + 2 * apart);
+            Line(from + 3 * apart);
+        }
     }
 
     /// <summary>Asks for the lines of some bytes.</summary>
