@@ -31,23 +31,25 @@ internal sealed class RunFolder(TrainingConfig config)
 
     /// <summary>Writes what does not change during the run.</summary>
     /// <returns>What a person should know about it, a line each.</returns>
-    /// <exception cref="InvalidDataException">The run is to go on with the tokens of another tokenizer than it began with.</exception>
+    /// <exception cref="InvalidDataException">The run is to go on with the tokens of another tokenizer than it began with, or the tokenizer is of another vocabulary; nothing is written then.</exception>
     public IReadOnlyList<string> Begin()
     {
         var notes = new List<string>();
         var data = new DataFolder(config.DataDir, config.Dataset);
         var tokens = data.Tokens(config.DataVocabSize);
+        var own = Path.Combine(config.OutDir, TokenizerFile.DefaultName);
+        var isSetAside = config.InitFrom != "resume" && File.Exists(Checkpoint); // an earlier run's files
+        string[] places = [data.TokenizerBin(config.DataVocabSize), data.TokenizerModel(config.DataVocabSize), own]; // the second alone where llama2.c has made it
+        var tokenizer = Array.Find(places, place => File.Exists(place) && !(isSetAside && place == own));
+        var vocabulary = tokenizer is null ? null : ReadVocabulary(tokenizer);
         if ((config.InitFrom == "resume" ? FindChangeOfData(tokens) : SetEarlierRunAside()) is { } note)
             notes.Add(note);
         AtomicFile.WriteAllText(Path.Combine(config.OutDir, "config.json"), JsonSerializer.Serialize(config, TrainingJsonContext.Default.TrainingConfig) + "\n");
         var manifest = Path.Combine(tokens, TokenManifest.FileName);
         if (File.Exists(manifest))
             AtomicFile.WriteAllBytes(Path.Combine(config.OutDir, TokenManifest.FileName), File.ReadAllBytes(manifest));
-        var own = Path.Combine(config.OutDir, TokenizerFile.DefaultName);
-        string[] places = [data.TokenizerBin(config.DataVocabSize), data.TokenizerModel(config.DataVocabSize), own]; // the second alone where llama2.c has made it
-        if (Array.Find(places, File.Exists) is { } tokenizer)
+        if (vocabulary is not null)
         {
-            var vocabulary = TokenizerFile.Read(tokenizer, own, config.VocabSize);
             if (tokenizer != own)
                 TokenizerBin.Write(own, vocabulary);
             _tokenizer = new Tokenizer(vocabulary);
@@ -55,6 +57,13 @@ internal sealed class RunFolder(TrainingConfig config)
         else
             notes.Add($"{places[0]} is missing: to read what the model writes, put the tokenizer beside {Path.Combine(config.OutDir, "model.bin")} as tokenizer.bin");
         return notes;
+    }
+
+    private Vocabulary ReadVocabulary(string tokenizer)
+    {
+        var vocabulary = TokenizerFile.Read(tokenizer);
+        return vocabulary.Count == config.VocabSize ? vocabulary : throw new InvalidDataException(
+            $"{tokenizer}: has {vocabulary.Count:N0} tokens, but this run's vocabulary has {config.VocabSize:N0} (--vocab_size). Put that vocabulary's tokenizer there, or move this one away.");
     }
 
     // llama2.c writes over an earlier run. Here nothing that was learned is lost.

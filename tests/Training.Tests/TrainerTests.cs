@@ -1,3 +1,4 @@
+using System.Text;
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
@@ -39,6 +40,20 @@ public sealed class TrainerTests
         }
         using (new Trainer(config with { InitFrom = "resume" }))
             Assert.Throws<IOException>(() => new Trainer(config with { InitFrom = "resume" }));
+    }
+
+    [Fact]
+    public void Run_WithATokenizerOfAnotherVocabulary_NamesItAndWritesNothing()
+    {
+        using var folder = new TempFolder();
+        var config = TinyRun.Create(folder);
+        var pieces = Enumerable.Range(0, Vocabulary.FirstText).Select(id => new Piece(Encoding.UTF8.GetBytes(id < Vocabulary.FirstByte ? $"<{id}>" : $"<0x{id - Vocabulary.FirstByte:X2}>"), 0, PieceType.Normal));
+        var tokenizer = Path.Combine(config.OutDir, TokenizerFile.DefaultName);
+        Directory.CreateDirectory(config.OutDir);
+        TokenizerBin.Write(tokenizer, new Vocabulary { Pieces = [.. pieces] });
+        Assert.Equal($"{tokenizer}: has 259 tokens, but this run's vocabulary has 32 (--vocab_size). Put that vocabulary's tokenizer there, or move this one away.",
+            Assert.Throws<InvalidDataException>(() => Train(config)).Message);
+        Assert.Equal([tokenizer], Directory.GetFiles(config.OutDir));
     }
 
     [Fact]

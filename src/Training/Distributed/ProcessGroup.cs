@@ -81,7 +81,7 @@ public abstract class ProcessGroup : IDisposable
                 stopped = stopped == 0 ? Environment.TickCount64 : stopped;
                 if (Environment.TickCount64 - stopped > patience)
                     throw new IOException(
-                        $"another process of this run has ended or does not answer: stopped after waiting {patience / 1000} s for it. The last checkpoint is whole; go on from it with --init_from=resume.");
+                        $"another process of this run has ended or does not answer: stopped after waiting {patience / 1000} s for it. A checkpoint, if one was written, is whole: go on from it with --init_from=resume.");
             }
             spin.SpinOnce(sleep1Threshold: -1); // yields, but never sleeps: MPI works only while it is called
         }
