@@ -18,7 +18,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     private const int MaxTiles = 8;
     private const int LeastStrip = 2; // tiles; with one, weights would come from memory for it alone
     private const int EmbeddedRows = 4; // of the embedding at a time: a line of a tile is then not written token by token
-    private const int BlockSize = WeightMatrix.BatchRows * Tile;
+    private const int BlockSize = WeightMatrix.Float32BatchRows * Tile;
     private const int StepsPerLayer = 9;
     private const int Tile = KernelSet.Tile;
 
@@ -47,6 +47,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     private int _pos;
     private int _count;
     private int _strips;
+    private int _blockRows;
 
     public PromptBatch(LlamaModel model, KernelSet kernels, WorkerPool pool, KvCache cache, RopeAngles angles)
     {
@@ -79,6 +80,9 @@ internal sealed unsafe class PromptBatch : IDisposable
         tokens.CopyTo(_tokens);
         (_pos, _count) = (pos, tokens.Length);
         _strips = Math.Clamp(Tiles / LeastStrip, 1, _workers.Length);
+        // Of float32 weights no block fits the first cache, and for each one the activations come from the second or third: the larger it is, the less often.
+        // Workers who share a strip take small ones, so that they are done at the same time.
+        _blockRows = _model.GroupSize == 0 && _strips == _workers.Length ? WeightMatrix.Float32BatchRows : WeightMatrix.BatchRows;
         _steps.Reset();
         _pool.Run(_runLayers);
     }
@@ -157,12 +161,12 @@ internal sealed unsafe class PromptBatch : IDisposable
         }
     }
 
-    private static int Blocks(int rows) => (rows + WeightMatrix.BatchRows - 1) / WeightMatrix.BatchRows;
+    private int Blocks(int rows) => (rows + _blockRows - 1) / _blockRows;
 
-    private static Part Rows(int block, int rows)
+    private Part Rows(int block, int rows)
     {
-        var start = Math.Min(rows, block * WeightMatrix.BatchRows);
-        return new Part(start, Math.Min(WeightMatrix.BatchRows, rows - start));
+        var start = Math.Min(rows, block * _blockRows);
+        return new Part(start, Math.Min(_blockRows, rows - start));
     }
 
     /// <summary>Takes a block of rows for the tiles of a strip.</summary>
@@ -374,10 +378,10 @@ internal sealed unsafe class PromptBatch : IDisposable
         /// <summary>Room to unpack a block of weights.</summary>
         public byte* Scratch { get; } = buffers.Allocate<byte>(WeightMatrix.ScratchBytes(Math.Max(model.Config.Dim, model.Config.HiddenDim)));
 
-        /// <summary>A block of rows of a product, (BatchRows, Tile).</summary>
+        /// <summary>A block of rows of a product, (Float32BatchRows, Tile).</summary>
         public float* Result { get; } = buffers.Allocate<float>(BlockSize);
 
-        /// <summary>A block of rows of w1 · x for every tile, (MaxTiles, BatchRows, Tile).</summary>
+        /// <summary>A block of rows of w1 · x for every tile, (MaxTiles, Float32BatchRows, Tile).</summary>
         public float* Gate { get; } = buffers.Allocate<float>(MaxTiles * BlockSize);
     }
 }

@@ -9,6 +9,9 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <summary>Rows that a batch takes at once: whole fours, sixes and eights, as products take them. Their weights stay near while tile after tile of tokens is multiplied with them.</summary>
     public const int BatchRows = 24;
 
+    /// <summary>The same for a model that is float32 throughout.</summary>
+    public const int Float32BatchRows = 2 * BatchRows;
+
     /// <summary>Input features.</summary>
     protected int Cols { get; } = cols;
 
@@ -27,7 +30,7 @@ internal abstract unsafe class WeightMatrix(int cols)
 
     /// <summary>Brings rows, once for every tile of a batch, into the form that their products take.</summary>
     /// <param name="kernels">Who computes.</param>
-    /// <param name="rows">The rows, <see cref="BatchRows"/> at the most.</param>
+    /// <param name="rows">The rows, <see cref="BatchRows"/> at the most where anything is written.</param>
     /// <param name="scratch">Where to: <see cref="ScratchBytes"/> of the caller's own.</param>
     public abstract void Unpack(KernelSet kernels, Part rows, byte* scratch);
 

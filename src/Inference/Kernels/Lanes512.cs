@@ -65,7 +65,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
         Vector512.MaxNative(Vector512.Create(low), Vector512.MinNative(Vector512.Create(high), v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector512.AndNot(v, Vector512.LessThan(by, Vector512.Create(least)));
+    public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector512.ConditionalSelect(Vector512.LessThan(by, Vector512.Create(least)), Floats.Zero, v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Abs(Floats v) => Vector512.Abs(v);

@@ -34,6 +34,14 @@ internal static unsafe class Prefetching
             Sse.Prefetch1(address);
     }
 
+    /// <summary><see cref="FarLine"/> and the one that follows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void TwoFarLines(void* address)
+    {
+        FarLine(address);
+        FarLine((byte*)address + 64);
+    }
+
     /// <summary>Asks for the scales of four rows, <see cref="ScaleDistance"/> ahead: between weights that are read fast they come too late by themselves. Not for short rows.</summary>
     /// <param name="address">Those of the first.</param>
     /// <param name="apart">Bytes to those of the next.</param>

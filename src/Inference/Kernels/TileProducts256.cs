@@ -53,7 +53,7 @@ internal static unsafe class TileProducts256<TProducts, TSums>
         var xi = x.Values + 4 * lane;
         for (var group = 0; group < groups; group++, wScales++, ahead += perGroup)
         {
-            Prefetching.FarLine(ahead);
+            Prefetching.TwoFarLines(ahead);
             var (a0, a1) = (Start(x, group, lane), Start(x, group, lane + Ints.Count));
             var (b0, b1, c0, c1, d0, d1) = (a0, a1, a0, a1, a0, a1);
             var (e0, e1, f0, f1) = (a0, a1, a0, a1);

@@ -49,7 +49,7 @@ internal static unsafe class TileProducts512
         var sums = x.Sums;
         for (var group = 0; group < x.Groups; group++, xScales += Tile, sums += Tile, wScales++, ahead += perGroup)
         {
-            Prefetching.FarLine(ahead);
+            Prefetching.TwoFarLines(ahead);
             var (i0, i1) = (Vector512.Load(sums) * -Int4Groups.Offset, Vector512.Load(sums + Ints.Count) * -Int4Groups.Offset);
             var (j0, j1, k0, k1, l0, l1) = (i0, i1, i0, i1, i0, i1);
             for (var rest = x.GroupSize; rest > 0; rest -= Run)

@@ -24,8 +24,8 @@ internal readonly unsafe struct Upcoming(byte* start, long bytes)
         return new Upcoming((byte*)from + start, bytes * (part + 1) / parts - start);
     }
 
-    /// <summary>How far to go on at each of so many steps. A line at the most: of what is more, the rest is not asked for.</summary>
-    public nint PerStep(long steps) => steps == 0 ? 0 : (nint)Math.Min(Line, bytes / steps);
+    /// <summary>How far to go on at each of so many steps. Two lines at the most: of what is more, the rest is not asked for.</summary>
+    public nint PerStep(long steps) => steps == 0 ? 0 : (nint)Math.Min(2 * Line, bytes / steps);
 
     /// <summary>Asks for everything at once: for products that need too little to be held up by it.</summary>
     public void AskForAll()

@@ -211,20 +211,29 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void RmsNormTile(float* w, float* x, float* output, int n, float epsilon)
     {
-        for (var lane = 0; lane < Tile; lane += TLanes.Count)
+        // Two registers at once, here and in softmax: one sum or maximum would wait for itself at every step.
+        for (var lane = 0; lane < Tile; lane += 2 * TLanes.Count)
         {
-            var squares = TLanes.Zero;
+            var (a, b) = (TLanes.Zero, TLanes.Zero);
             for (var i = 0; i < n; i++)
             {
-                var v = TLanes.Load(x + i * Tile + lane);
-                squares = TLanes.MultiplyAdd(v, v, squares);
+                var (x0, x1) = LoadTwo(x + i * Tile + lane);
+                (a, b) = (TLanes.MultiplyAdd(x0, x0, a), TLanes.MultiplyAdd(x1, x1, b));
             }
-            var mean = TLanes.Divide(squares, TLanes.Broadcast(n));
-            var inverse = TLanes.Divide(TLanes.Broadcast(1f), TLanes.Sqrt(TLanes.Add(mean, TLanes.Broadcast(epsilon))));
+            (a, b) = (InverseRoot(a, n, epsilon), InverseRoot(b, n, epsilon));
             for (var i = 0; i < n; i++)
-                TLanes.Store(TLanes.Multiply(TLanes.Broadcast(w[i]), TLanes.Multiply(inverse, TLanes.Load(x + i * Tile + lane))), output + i * Tile + lane);
+            {
+                var weight = TLanes.Broadcast(w[i]);
+                var (x0, x1) = LoadTwo(x + i * Tile + lane);
+                StoreTwo(TLanes.Multiply(weight, TLanes.Multiply(a, x0)), TLanes.Multiply(weight, TLanes.Multiply(b, x1)), output + i * Tile + lane);
+            }
         }
     }
+
+    /// <summary>1 / sqrt(squares / n + ε).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector InverseRoot(TVector squares, int n, float epsilon) =>
+        TLanes.Divide(TLanes.Broadcast(1f), TLanes.Sqrt(TLanes.Add(TLanes.Divide(squares, TLanes.Broadcast(n)), TLanes.Broadcast(epsilon))));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void RopeTile(float* x, float* cos, float* sin, int pairs)
@@ -244,22 +253,31 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void SoftmaxTile(float* x, int n, float scale)
     {
-        for (var lane = 0; lane < Tile; lane += TLanes.Count)
+        var scales = TLanes.Broadcast(scale);
+        for (var lane = 0; lane < Tile; lane += 2 * TLanes.Count)
         {
-            var max = TLanes.Load(x + lane);
+            var (max0, max1) = LoadTwo(x + lane);
             for (var i = 1; i < n; i++)
-                max = TLanes.MaxOfNumbers(max, TLanes.Load(x + i * Tile + lane));
-
-            var sum = TLanes.Zero;
+            {
+                var (x0, x1) = LoadTwo(x + i * Tile + lane);
+                (max0, max1) = (TLanes.MaxOfNumbers(max0, x0), TLanes.MaxOfNumbers(max1, x1));
+            }
+            var (a, b) = (TLanes.Zero, TLanes.Zero);
             for (var i = 0; i < n; i++)
             {
-                var e = Exponential<TLanes, TVector>.Of(TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + i * Tile + lane), max), TLanes.Broadcast(scale)));
-                TLanes.Store(e, x + i * Tile + lane);
-                sum = TLanes.Add(sum, e);
+                var (x0, x1) = LoadTwo(x + i * Tile + lane);
+                x0 = Exponential<TLanes, TVector>.Of(TLanes.Multiply(TLanes.Subtract(x0, max0), scales));
+                x1 = Exponential<TLanes, TVector>.Of(TLanes.Multiply(TLanes.Subtract(x1, max1), scales));
+                StoreTwo(x0, x1, x + i * Tile + lane);
+                (a, b) = (TLanes.Add(a, x0), TLanes.Add(b, x1));
             }
-            var inverse = TLanes.Divide(TLanes.Broadcast(1f), sum);
+            var one = TLanes.Broadcast(1f);
+            (a, b) = (TLanes.Divide(one, a), TLanes.Divide(one, b));
             for (var i = 0; i < n; i++)
-                TLanes.Store(TLanes.Multiply(TLanes.Load(x + i * Tile + lane), inverse), x + i * Tile + lane);
+            {
+                var (x0, x1) = LoadTwo(x + i * Tile + lane);
+                StoreTwo(TLanes.Multiply(x0, a), TLanes.Multiply(x1, b), x + i * Tile + lane);
+            }
         }
     }
 
@@ -396,7 +414,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         var end = x + cols * Tile;
         for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, v += colStride, u += colStride, x += 2 * Tile, ahead += perTurn)
         {
-            Prefetching.FarLine(ahead);
+            Prefetching.TwoFarLines(ahead);
             AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
             AddFour(v, rowStride, second, third, x, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
             AddFour(u, rowStride, second, third, x, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
@@ -429,7 +447,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         var end = x + cols * Tile;
         for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, x += 2 * Tile, ahead += perTurn)
         {
-            Prefetching.FarLine(ahead);
+            Prefetching.TwoFarLines(ahead);
             AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
             AddTwo(w, fourth, fifth, x, ref e0, ref e1, ref f0, ref f1);
             w += colStride;
@@ -512,6 +530,9 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         }
         StoreTwo(a0, a1, output);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static (TVector First, TVector Second) LoadTwo(float* from) => (TLanes.Load(from), TLanes.Load(from + TLanes.Count));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void StoreTwo(TVector first, TVector second, float* to)
