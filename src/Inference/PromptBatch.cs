@@ -7,8 +7,8 @@ namespace LlamaFullstack.Inference;
 /// <remarks>
 /// Reading a prompt token by token is bound by memory, since every token reads all weights. Here a weight that has been read is multiplied
 /// with every token of the batch, so arithmetic is the bound. A lane of a register is a token: norms, rotations and softmax need no sums across a register.
-/// Every worker has a strip of tiles to itself, so that what it reads is what it wrote, but for keys and values: what another core wrote comes slowly.
-/// Who is done helps the others. Of a short prompt all share one strip.
+/// A worker has a strip of tiles to itself, so that what it reads is what it wrote, but for keys and values: what another core wrote comes slowly.
+/// Who is done helps the others. There are four strips at the most; where there are more workers, or few tiles, several share one.
 /// </remarks>
 internal sealed unsafe class PromptBatch : IDisposable
 {

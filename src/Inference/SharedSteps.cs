@@ -7,8 +7,9 @@ namespace LlamaFullstack.Inference;
 internal sealed class SharedSteps(int steps, int queues)
 {
     // A queue's counters lie on cache lines of its own: who takes from it alone does not wait for a line that others write.
-    private readonly int _stride = steps + 128 / sizeof(int);
-    private readonly int[] _taken = new int[queues * (steps + 128 / sizeof(int))];
+    private const int Gap = 128 / sizeof(int);
+
+    private readonly int[] _taken = new int[queues * (steps + Gap)];
 
     /// <summary>Begins the job anew. No worker may be in it.</summary>
     public void Reset() => Array.Clear(_taken);
@@ -21,7 +22,7 @@ internal sealed class SharedSteps(int steps, int queues)
     /// <returns>False if none is left.</returns>
     public bool TryTake(int step, int queue, int count, out int item)
     {
-        item = Interlocked.Increment(ref _taken[queue * _stride + step]) - 1;
+        item = Interlocked.Increment(ref _taken[queue * (steps + Gap) + step]) - 1;
         return item < count;
     }
 }

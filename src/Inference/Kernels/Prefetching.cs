@@ -12,10 +12,10 @@ internal static unsafe class Prefetching
     /// <summary>The same for memory that is read in four places, into the first cache.</summary>
     public const int NearDistance = 2048;
 
-    /// <summary>How far ahead of the scales being used, in bytes: some rows, as much time as the weights' distance or more.</summary>
-    public const int ScaleDistance = 128;
+    // How far ahead of the scales being used: the scales of 1,024 weights in groups of 32, of 2,048 in groups of 64.
+    private const int ScaleDistance = 128;
 
-    // Below that, rows share so many lines that asking costs more than it gives.
+    // Below so many bytes of a row's, rows share so many lines that asking costs more than it gives.
     private const int LeastScales = 48;
 
     /// <summary>Asks for one cache line. Any address is allowed; does nothing where .NET has no such instruction.</summary>
@@ -42,7 +42,7 @@ internal static unsafe class Prefetching
         FarLine((byte*)address + 64);
     }
 
-    /// <summary>Asks for the scales of four rows, <see cref="ScaleDistance"/> ahead: between weights that are read fast they come too late by themselves. Not for short rows.</summary>
+    /// <summary>Asks for the scales of four rows, two lines ahead: between weights that are read fast they come too late by themselves. Not for short rows.</summary>
     /// <param name="address">Those of the first.</param>
     /// <param name="apart">Bytes to those of the next.</param>
     /// <param name="bytes">Bytes of a row's.</param>
