@@ -190,7 +190,7 @@ public sealed unsafe class KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void AttentionScores_AnyCount_AreScaledProducts(string set) => ForEachLength(count =>
     {
-        foreach (var headSize in new[] { 2, 6, 8, 48 })
+        foreach (var headSize in new[] { 2, 6, 8, 48, 64 })
         {
             var blocks = KvCache.RoundUp(count);
             var (q, keys, scores) = (Values(headSize, 11), Values(blocks * headSize, 12), PinnedArray.Of<float>(blocks));
@@ -207,6 +207,20 @@ public sealed unsafe class KernelTests
                 AssertNear(exact / Math.Sqrt(headSize), scores[t], (headSize + 4) * Epsilon * magnitude / Math.Sqrt(headSize));
             }
         }
+    });
+
+    [Theory, MemberData(nameof(Sets))]
+    public void AttentionScores_BlocksTakenApart_GiveTheSameBits(string set) => ForEachLength(count =>
+    {
+        const int HeadSize = 64;
+        var kernels = KernelSets.Select(set);
+        var positions = KvCache.RoundUp(count);
+        var (q, keys) = (Values(HeadSize, 11), Values(positions * HeadSize, 12));
+        var (whole, parts) = (PinnedArray.Of<float>(positions), PinnedArray.Of<float>(positions));
+        kernels.AttentionScores(q.Pointer(), keys.Pointer(), whole.Pointer(), count, HeadSize);
+        for (var start = 0; start < count; start += KernelSet.KeyBlock)
+            kernels.AttentionScores(q.Pointer(), keys.Pointer() + start * HeadSize, parts.Pointer() + start, Math.Min(KernelSet.KeyBlock, count - start), HeadSize);
+        Assert.Equal(parts[..count], whole[..count]);
     });
 
     [Theory, MemberData(nameof(Sets))]
@@ -229,7 +243,7 @@ public sealed unsafe class KernelTests
     [Theory, MemberData(nameof(Sets))]
     public void AttentionSum_AnyCount_IsWithinItsSummationBound(string set) => ForEachLength(count =>
     {
-        foreach (var headSize in new[] { 2, 8, 12, 20, 48, 80 })
+        foreach (var headSize in new[] { 2, 8, 12, 20, 48, 64, 80 })
         {
             var (weights, values, output) = (Values(count, 13), Values(count * headSize, 14), PinnedArray.Of<float>(headSize));
             KernelSets.Select(set).AttentionSum(weights.Pointer(), values.Pointer(), output.Pointer(), count, headSize);
