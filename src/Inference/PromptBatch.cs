@@ -13,14 +13,11 @@ namespace LlamaFullstack.Inference;
 internal sealed unsafe class PromptBatch : IDisposable
 {
     /// <summary>Tokens of a batch. More read the weights less often, but leave the cache that their activations must stay in.</summary>
-    public const int Capacity = MaxTiles * Tile;
+    public const int Capacity = 256;
 
-    private const int MaxTiles = 8;
-    private const int LeastStrip = 2; // tiles; with one, weights would come from memory for it alone
+    private const int LeastStrip = 64; // tokens; with fewer, weights would come from memory for them alone
     private const int EmbeddedRows = 4; // of the embedding at a time: a line of a tile is then not written token by token
-    private const int BlockSize = WeightMatrix.Float32BatchRows * Tile;
     private const int StepsPerLayer = 9;
-    private const int Tile = KernelSet.Tile;
 
     private readonly LlamaModel _model;
     private readonly LlamaConfig _config;
@@ -63,12 +60,18 @@ internal sealed unsafe class PromptBatch : IDisposable
         _workers = new Worker[pool.Workers];
         for (var i = 0; i < _workers.Length; i++)
             _workers[i] = new Worker(i, model, _buffers);
-        _steps = new SharedSteps(1 + StepsPerLayer * _config.NLayers, Math.Min(pool.Workers, MaxTiles / LeastStrip));
+        _steps = new SharedSteps(1 + StepsPerLayer * _config.NLayers, Math.Min(pool.Workers, Capacity / LeastStrip));
         (_runLayers, _runClassifier) = (RunLayers, RunClassifier);
     }
 
     /// <summary>Whether a model's groups can be multiplied in batches: four features of a token lie together.</summary>
     public static bool CanRun(LlamaModel model) => model.GroupSize % 4 == 0;
+
+    private static int Tile => KernelSet.Tile;
+
+    private static int MaxTiles => Capacity / Tile;
+
+    private static int BlockSize => WeightMatrix.Float32BatchRows * Tile;
 
     private int Tiles => (_count + Tile - 1) / Tile;
 
@@ -79,7 +82,7 @@ internal sealed unsafe class PromptBatch : IDisposable
     {
         tokens.CopyTo(_tokens);
         (_pos, _count) = (pos, tokens.Length);
-        _strips = Math.Clamp(Tiles / LeastStrip, 1, _workers.Length);
+        _strips = Math.Clamp(Tiles * Tile / LeastStrip, 1, _workers.Length);
         // Of float32 weights no block fits the first cache, and for each one the activations come from the second or third: the larger it is, the less often.
         // Workers who share a strip take small ones, so that they are done at the same time.
         _blockRows = _model.GroupSize == 0 && _strips == _workers.Length ? WeightMatrix.Float32BatchRows : WeightMatrix.BatchRows;

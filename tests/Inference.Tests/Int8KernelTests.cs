@@ -7,7 +7,7 @@ namespace LlamaFullstack.Inference.Tests;
 /// <summary>The integer kernels of every set, and of the products that this processor would not choose, against the scalar ones and float64.</summary>
 public sealed unsafe class Int8KernelTests
 {
-    private const int Tile = KernelSet.Tile;
+    private static int Tile => KernelSet.Tile;
     private const double Epsilon = 1.0 / (1 << 24);
 
     private static readonly IntegerKernels Scalar = KernelSets.Select("scalar").Integer;

@@ -8,7 +8,7 @@ namespace LlamaFullstack.Inference.Kernels;
 internal abstract unsafe class IntegerKernels
 {
     /// <summary>Tokens side by side in a tile.</summary>
-    protected const int Tile = KernelSet.Tile;
+    protected static int Tile => KernelSet.Tile;
 
     /// <summary>Per group: scale = max|x| / 127, q = round(x / scale), half away from zero. A group of zeros has scale 0 and q 0.</summary>
     /// <param name="x">Activations; whole groups.</param>

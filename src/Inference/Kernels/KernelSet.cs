@@ -14,8 +14,9 @@ public abstract unsafe class KernelSet
     /// <summary>Rows of a matrix are divided among threads in multiples of this, so that kernels may take several at once.</summary>
     internal const int RowBlock = 16;
 
-    /// <summary>Tokens of a prompt that lie side by side in a batch: two registers of the widest set.</summary>
-    internal const int Tile = 32;
+    /// <summary>Tokens of a prompt that lie side by side in a batch: two registers of v512, or of v256 where there are no 512 bits.</summary>
+    /// <remarks>A product then reads its activations without a gap: the JIT sees a constant. For 128 bits 8 were no faster than 16 (docs/LOG.md).</remarks>
+    internal static int Tile => KernelSets.Has512 ? 32 : 16;
 
     private protected KernelSet(string name, IntegerKernels integer) => (Name, Integer) = (name, integer);
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -33,6 +34,13 @@ public static class KernelSets
         throw new ArgumentException($"{Variable}={asked}: {reason}; expected one of {names}.");
     }
 
+    /// <summary>Whether this processor can run v512.</summary>
+    internal static bool Has512
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported;
+    }
+
     /// <summary>Whether this is a Zen 4, AMD's family 25 with AVX-512: what its memory system is told of is other than on Intel's and on Zen 5.</summary>
     internal static bool IsZen4 => Avx512F.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x68747541 // "Auth", the other registers have the rest
         && (X86Base.CpuId(1, 0).Eax >> 20 & 0xff) + 15 == 25;
@@ -54,7 +62,7 @@ public static class KernelSets
             ? new IntegerKernels256<AvxVnniProducts>(integer128)
             : new IntegerKernels256WithoutVnni(integer128);
         sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>, NoHints>("v256", scalar, integer256));
-        if (Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported)
+        if (Has512)
         {
             IntegerKernels integer512 = AvxVnni.IsSupported
                 ? new IntegerKernels512<AvxVnniProducts>(integer128)

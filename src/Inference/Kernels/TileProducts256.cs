@@ -12,7 +12,7 @@ internal static unsafe class TileProducts256<TProducts, TSums>
     where TProducts : struct, ITileProducts
     where TSums : struct, ITileSums
 {
-    private const int Tile = KernelSet.Tile;
+    private static int Tile => KernelSet.Tile;
 
     /// <summary>output[r][t] = Σ over groups g of float(Σ w[r][i] · x[i][t], i in g) · wScale[r][g] · xScale[g][t].</summary>
     /// <remarks>Not inlined: a profile-guided caller would spread a copy of it over its own registers.</remarks>

@@ -15,7 +15,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// </remarks>
 internal static unsafe class TileProducts512
 {
-    private const int Tile = KernelSet.Tile;
+    private static int Tile => KernelSet.Tile;
 
     // Features whose products fit an int16: eight steps of two.
     private const int Run = 32;

@@ -415,21 +415,24 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, v += colStride, u += colStride, x += 2 * Tile, ahead += perTurn)
         {
             Prefetching.TwoFarLines(ahead);
-            AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
-            AddFour(v, rowStride, second, third, x, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
-            AddFour(u, rowStride, second, third, x, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
+            var (x0, x1) = LoadTwo(x);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            AddFour(v, rowStride, second, third, x0, x1, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
+            AddFour(u, rowStride, second, third, x0, x1, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
             w += colStride;
             v += colStride;
             u += colStride;
-            AddFour(w, rowStride, second, third, x + Tile, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
-            AddFour(v, rowStride, second, third, x + Tile, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
-            AddFour(u, rowStride, second, third, x + Tile, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
+            (x0, x1) = LoadTwo(x + Tile);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            AddFour(v, rowStride, second, third, x0, x1, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
+            AddFour(u, rowStride, second, third, x0, x1, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
         }
         if (x < end)
         {
-            AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
-            AddFour(v, rowStride, second, third, x, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
-            AddFour(u, rowStride, second, third, x, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
+            var (x0, x1) = LoadTwo(x);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            AddFour(v, rowStride, second, third, x0, x1, ref e0, ref e1, ref f0, ref f1, ref g0, ref g1, ref h0, ref h1);
+            AddFour(u, rowStride, second, third, x0, x1, ref i0, ref i1, ref j0, ref j1, ref k0, ref k1, ref l0, ref l1);
         }
         StoreFour(a0, a1, b0, b1, c0, c1, d0, d1, output);
         StoreFour(e0, e1, f0, f1, g0, g1, h0, h1, output + 4 * Tile);
@@ -448,16 +451,19 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         for (var pairs = x + cols / 2 * 2 * Tile; x < pairs; w += colStride, x += 2 * Tile, ahead += perTurn)
         {
             Prefetching.TwoFarLines(ahead);
-            AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
-            AddTwo(w, fourth, fifth, x, ref e0, ref e1, ref f0, ref f1);
+            var (x0, x1) = LoadTwo(x);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            AddTwo(w, fourth, fifth, x0, x1, ref e0, ref e1, ref f0, ref f1);
             w += colStride;
-            AddFour(w, rowStride, second, third, x + Tile, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
-            AddTwo(w, fourth, fifth, x + Tile, ref e0, ref e1, ref f0, ref f1);
+            (x0, x1) = LoadTwo(x + Tile);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            AddTwo(w, fourth, fifth, x0, x1, ref e0, ref e1, ref f0, ref f1);
         }
         if (x < end)
         {
-            AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
-            AddTwo(w, fourth, fifth, x, ref e0, ref e1, ref f0, ref f1);
+            var (x0, x1) = LoadTwo(x);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            AddTwo(w, fourth, fifth, x0, x1, ref e0, ref e1, ref f0, ref f1);
         }
         StoreFour(a0, a1, b0, b1, c0, c1, d0, d1, output);
         StoreTwo(e0, e1, output + 4 * Tile);
@@ -472,16 +478,18 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         var (c0, c1, d0, d1) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         var (second, third) = (2 * rowStride, 3 * rowStride);
         for (var end = x + cols * Tile; x < end; w += colStride, x += Tile)
-            AddFour(w, rowStride, second, third, x, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+        {
+            var (x0, x1) = LoadTwo(x);
+            AddFour(w, rowStride, second, third, x0, x1, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+        }
         StoreFour(a0, a1, b0, b1, c0, c1, d0, d1, output);
     }
 
-    /// <summary>A column's products of four rows.</summary>
+    /// <summary>A column's products of four rows. Takes its activations: loaded in each of several such calls they would be copied, or spilled, at each column.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddFour(float* w, nint rowStride, nint second, nint third, float* x, ref TVector a0, ref TVector a1,
+    private static void AddFour(float* w, nint rowStride, nint second, nint third, TVector x0, TVector x1, ref TVector a0, ref TVector a1,
         ref TVector b0, ref TVector b1, ref TVector c0, ref TVector c1, ref TVector d0, ref TVector d1)
     {
-        var (x0, x1) = (TLanes.Load(x), TLanes.Load(x + TLanes.Count));
         var weight = TLanes.Broadcast(*w);
         a0 = TLanes.MultiplyAdd(weight, x0, a0);
         a1 = TLanes.MultiplyAdd(weight, x1, a1);
@@ -498,9 +506,8 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
 
     /// <summary>A column's products of two rows more.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddTwo(float* w, nint fourth, nint fifth, float* x, ref TVector e0, ref TVector e1, ref TVector f0, ref TVector f1)
+    private static void AddTwo(float* w, nint fourth, nint fifth, TVector x0, TVector x1, ref TVector e0, ref TVector e1, ref TVector f0, ref TVector f1)
     {
-        var (x0, x1) = (TLanes.Load(x), TLanes.Load(x + TLanes.Count));
         var weight = TLanes.Broadcast(w[fourth]);
         e0 = TLanes.MultiplyAdd(weight, x0, e0);
         e1 = TLanes.MultiplyAdd(weight, x1, e1);

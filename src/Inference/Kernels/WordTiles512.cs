@@ -14,7 +14,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// </remarks>
 internal static unsafe class WordTiles512
 {
-    private const int Tile = KernelSet.Tile;
+    private static int Tile => KernelSet.Tile;
     private const int Rows = 8;
 
     /// <summary>Weights as int16, of each four the even ones and then the odd ones, as shifting leaves activations.</summary>
