@@ -12,17 +12,6 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <param name="narrow">The set for groups that are not whole registers.</param>
 internal sealed unsafe class IntegerKernels256WithoutVnni(IntegerKernels narrow) : IntegerKernels256<Avx2Products>(narrow)
 {
-    public override void QuantizeForInt4(float* x, Int8Vector q)
-    {
-        if (!Int4Rows256.Takes(q))
-        {
-            base.QuantizeForInt4(x, q);
-            return;
-        }
-        Quantize(x, q);
-        Int4Rows256.Arrange(q);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void QuantizeTile(float* x, Int8Tile q)
     {

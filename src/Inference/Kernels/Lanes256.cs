@@ -110,14 +110,17 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
         BitOperations.TrailingZeroCount(Vector256.ExtractMostSignificantBits(Vector256.Equals(v, Vector256.Create(value))));
 
     /// <summary>Eight float16 numbers as float32; exact.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats ToSingle(Half* from) => ToSingle(Vector128.Load((short*)from));
+
+    /// <summary>Eight float16 numbers, their bits given, as float32; exact.</summary>
     /// <remarks>A half's exponent and digits, moved to a float's places, are too small by 2^112; subnormal numbers too. .NET has no instruction for it.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats ToSingle(Half* from)
+    public static Floats ToSingle(Vector128<short> bits)
     {
-        var bits = Avx2.ConvertToVector256Int32((short*)from);
-        var magnitude = (bits & Vector256.Create(0x7fff)) << 13;
-        var sign = bits & Vector256.Create(int.MinValue);
-        return magnitude.AsSingle() * Vector256.Create(5.192296858534828e33f) | sign.AsSingle();
+        // Widened, a number has its sign in every bit above its own: the highest stays.
+        var moved = (Avx2.ConvertToVector256Int32(bits) << 13) & Vector256.Create(int.MinValue | 0x7fff << 13);
+        return moved.AsSingle() * Vector256.Create(5.192296858534828e33f);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

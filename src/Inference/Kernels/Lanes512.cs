@@ -98,7 +98,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector512.ExtractMostSignificantBits(Vector512.Equals(v, Vector512.Create(value))));
 
-    /// <summary>Eight float16 numbers and eight others as float32; exact. See <see cref="Lanes256.ToSingle"/>.</summary>
+    /// <summary>Eight float16 numbers and eight others as float32; exact. See <see cref="Lanes256.ToSingle(Half*)"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats ToSingle(Half* first, Half* second)
     {

@@ -21,8 +21,6 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
     // Weights whose products fill a register.
     private const int Products = 32;
 
-    private static nint Size => TSize.Of(default);
-
     /// <summary><see cref="IntegerKernels.MatVecInt8"/> for at least eight rows of at least eight groups.</summary>
     /// <remarks>Eight rows by eight groups are turned around, so that each row adds its groups in runq.c's order without a sum across a register.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -40,13 +38,14 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
     {
+        var n = TSize.Of(x);
         for (var row = 0; row < rows; row++, w += x.Length / 2, wScales += x.Groups)
         {
             var sum = Floats.Zero;
             for (var group = 0; group < x.Groups; group += Step)
             {
                 var at = Math.Min(group, x.Groups - Step);
-                var totals = CodeTotals(w + at * Size / 2, x.Values + at * Size) - Vector256.Load(x.Sums + at) * Int4Groups.Offset;
+                var totals = CodeTotals(w + at * n / 2, x.Values + at * n, n) - Vector256.Load(x.Sums + at) * Int4Groups.Offset;
                 var terms = Vector256.ConvertToSingle(totals) * Lanes256.ToSingle(wScales + at);
                 if (at < group)
                     terms = Lanes256.KeepLast(terms, at + Step - group);
@@ -63,7 +62,7 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
     {
         var i = 0;
         for (; i <= n - Products; i += Products)
-            Unpack(codes + i / 2).Store(to + i);
+            Unpack(codes + i / 2, TSize.Of(default)).Store(to + i);
         return i;
     }
 
@@ -71,25 +70,26 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Floats EightRows(sbyte* w, float* wScales, in Int8Vector x)
     {
+        var n = TSize.Of(x);
         nint cols = x.Length;
         nint groups = x.Groups;
         var sum = Floats.Zero;
         for (nint group = 0; group < groups; group += Step)
         {
             var at = Math.Min(group, groups - Step);
-            var xi = x.Values + at * Size;
+            var xi = x.Values + at * n;
             var xScales = Vector256.Load(x.Scales + at);
             var bias = Vector256.Load(x.Sums + at) * TProducts.Bias;
-            var wi = w + at * Size;
+            var wi = w + at * n;
             var scales = wScales + at;
-            var a = Terms(wi, scales, xi, bias, xScales);
-            var b = Terms(wi + cols, scales + groups, xi, bias, xScales);
-            var c = Terms(wi + 2 * cols, scales + 2 * groups, xi, bias, xScales);
-            var d = Terms(wi + 3 * cols, scales + 3 * groups, xi, bias, xScales);
-            var e = Terms(wi + 4 * cols, scales + 4 * groups, xi, bias, xScales);
-            var f = Terms(wi + 5 * cols, scales + 5 * groups, xi, bias, xScales);
-            var g = Terms(wi + 6 * cols, scales + 6 * groups, xi, bias, xScales);
-            var h = Terms(wi + 7 * cols, scales + 7 * groups, xi, bias, xScales);
+            var a = Terms(wi, scales, xi, n, bias, xScales);
+            var b = Terms(wi + cols, scales + groups, xi, n, bias, xScales);
+            var c = Terms(wi + 2 * cols, scales + 2 * groups, xi, n, bias, xScales);
+            var d = Terms(wi + 3 * cols, scales + 3 * groups, xi, n, bias, xScales);
+            var e = Terms(wi + 4 * cols, scales + 4 * groups, xi, n, bias, xScales);
+            var f = Terms(wi + 5 * cols, scales + 5 * groups, xi, n, bias, xScales);
+            var g = Terms(wi + 6 * cols, scales + 6 * groups, xi, n, bias, xScales);
+            var h = Terms(wi + 7 * cols, scales + 7 * groups, xi, n, bias, xScales);
 
             // A lane a group becomes a lane a row: first within the halves of a register, where groups 0 to 3 and 4 to 7 lie.
             var (a0, a1, a2, a3) = TurnHalves(a, b, c, d);
@@ -116,8 +116,13 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
 
     /// <summary>What eight groups of a row add to its sum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats Terms(sbyte* w, float* wScales, sbyte* x, Ints bias, Floats xScales) =>
-        Vector256.ConvertToSingle(Totals(w, x) - bias) * Vector256.Load(wScales) * xScales;
+    private static Floats Terms(sbyte* w, float* wScales, sbyte* x, nint n, Ints bias, Floats xScales)
+    {
+        var totals = Totals(w, x, n);
+        if (TProducts.Bias != 0)
+            totals -= bias;
+        return Vector256.ConvertToSingle(totals) * Vector256.Load(wScales) * xScales;
+    }
 
     /// <summary>Four by four numbers turned around, in each half of the registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -130,29 +135,29 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
 
     /// <summary>Σ (w + bias) · x of eight groups of int8 weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints Totals(sbyte* w, sbyte* x)
+    private static Ints Totals(sbyte* w, sbyte* x, nint n)
     {
         var a = Fours(w, x);
-        if (Size == 4)
+        if (n == 4)
             return a;
         var b = Fours(w + Products, x + Products);
-        if (Size == 8)
+        if (n == 8)
             return Eights(a, b);
         return Sixteens(a, b, Fours(w + 2 * Products, x + 2 * Products), Fours(w + 3 * Products, x + 3 * Products));
     }
 
     /// <summary>Σ code · x of eight groups of 4-bit weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints CodeTotals(byte* w, sbyte* x)
+    private static Ints CodeTotals(byte* w, sbyte* x, nint n)
     {
         const int Bytes = Products / 2;
-        var a = CodeFours(w, x);
-        if (Size == 4)
+        var a = CodeFours(w, x, n);
+        if (n == 4)
             return a;
-        var b = CodeFours(w + Bytes, x + Products);
-        if (Size == 8)
+        var b = CodeFours(w + Bytes, x + Products, n);
+        if (n == 8)
             return Eights(a, b);
-        return Sixteens(a, b, CodeFours(w + 2 * Bytes, x + 2 * Products), CodeFours(w + 3 * Bytes, x + 3 * Products));
+        return Sixteens(a, b, CodeFours(w + 2 * Bytes, x + 2 * Products, n), CodeFours(w + 3 * Bytes, x + 3 * Products, n));
     }
 
     // A product of bytes sums four neighbours.
@@ -160,7 +165,7 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
     private static Ints Fours(sbyte* w, sbyte* x) => TProducts.MultiplyAdd(Ints.Zero, TProducts.Weights(Vector256.Load(w)), Vector256.Load(x));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Ints CodeFours(byte* w, sbyte* x) => TProducts.MultiplyAddCodes(Ints.Zero, Unpack(w), Vector256.Load(x));
+    private static Ints CodeFours(byte* w, sbyte* x, nint n) => TProducts.MultiplyAddCodes(Ints.Zero, Unpack(w, n), Vector256.Load(x));
 
     // The horizontal addition works in halves: it gives groups 0, 1, 4, 5, 2, 3, 6, 7.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -173,13 +178,13 @@ internal static unsafe class NarrowRows256<TProducts, TSize>
 
     /// <summary>The codes of 32 weights, a byte each: the low nibbles of a group's bytes are its first half, the high ones its second.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<byte> Unpack(byte* w)
+    private static Vector256<byte> Unpack(byte* w, nint n)
     {
         var codes = Vector128.Load(w);
         var (low, high) = (codes & Vector128.Create((byte)0x0f), codes >>> 4);
-        if (Size == 4)
+        if (n == 4)
             return Vector256.Create(Sse2.UnpackLow(low.AsUInt16(), high.AsUInt16()), Sse2.UnpackHigh(low.AsUInt16(), high.AsUInt16())).AsByte();
-        if (Size == 8)
+        if (n == 8)
             return Vector256.Create(Sse2.UnpackLow(low.AsUInt32(), high.AsUInt32()), Sse2.UnpackHigh(low.AsUInt32(), high.AsUInt32())).AsByte();
         return Vector256.Create(Sse2.UnpackLow(low.AsUInt64(), high.AsUInt64()), Sse2.UnpackHigh(low.AsUInt64(), high.AsUInt64())).AsByte();
     }

@@ -52,12 +52,20 @@ internal static unsafe class Prefetching
         if (bytes < LeastScales)
             return;
         for (var from = (byte*)address + ScaleDistance; bytes > 0; from += 64, bytes -= 64)
-        {
-            Line(from);
-            Line(from + apart);
-            Line(from + 2 * apart);
-            Line(from + 3 * apart);
-        }
+            FourLines(from, apart);
+    }
+
+    /// <summary>Asks for a line of each of four rows.</summary>
+    /// <param name="address">The first row's.</param>
+    /// <param name="apart">Bytes to that of the next.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void FourLines(void* address, nint apart)
+    {
+        var from = (byte*)address;
+        Line(from);
+        Line(from + apart);
+        Line(from + 2 * apart);
+        Line(from + 3 * apart);
     }
 
     /// <summary>Asks for the lines of some bytes.</summary>

@@ -96,22 +96,25 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         keys += 4 * (nint)quarter * KeyBlock * headSize;
         for (var t = 4 * quarter * KeyBlock; t < count; t += KeyBlock, keys += KeyBlock * headSize)
         {
-            for (var lane = 0; lane < KeyBlock; lane += TLanes.Count)
+            for (var lane = 0; lane < KeyBlock; lane += 2 * TLanes.Count)
             {
-                // Four sums at once hide the latency of the addition.
+                // Four sums at once hide the latency of the addition; two registers of positions share a number of the query.
                 var (a, b, c, d) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+                var (e, f, g, h) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
                 var key = keys + lane;
                 var i = 0;
                 for (; i <= headSize - 4; i += 4, key += 4 * KeyBlock)
                 {
-                    a = TLanes.MultiplyAdd(TLanes.Broadcast(q[i]), TLanes.Load(key), a);
-                    b = TLanes.MultiplyAdd(TLanes.Broadcast(q[i + 1]), TLanes.Load(key + KeyBlock), b);
-                    c = TLanes.MultiplyAdd(TLanes.Broadcast(q[i + 2]), TLanes.Load(key + 2 * KeyBlock), c);
-                    d = TLanes.MultiplyAdd(TLanes.Broadcast(q[i + 3]), TLanes.Load(key + 3 * KeyBlock), d);
+                    AddScaledToTwo(q + i, key, ref a, ref e);
+                    AddScaledToTwo(q + i + 1, key + KeyBlock, ref b, ref f);
+                    AddScaledToTwo(q + i + 2, key + 2 * KeyBlock, ref c, ref g);
+                    AddScaledToTwo(q + i + 3, key + 3 * KeyBlock, ref d, ref h);
                 }
                 for (; i < headSize; i++, key += KeyBlock)
-                    a = TLanes.MultiplyAdd(TLanes.Broadcast(q[i]), TLanes.Load(key), a);
+                    AddScaledToTwo(q + i, key, ref a, ref e);
                 TLanes.Store(TLanes.Divide(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d)), root), scores + t + lane);
+                if (TLanes.Count < KeyBlock)
+                    TLanes.Store(TLanes.Divide(TLanes.Add(TLanes.Add(e, f), TLanes.Add(g, h)), root), scores + t + lane + TLanes.Count);
             }
         }
     }
@@ -165,8 +168,11 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
             narrow.AttentionSum(weights, values, output, count, headSize);
             return;
         }
-        // Four registers of columns at once read a long context's values in the order of their addresses.
+        // Four or eight registers of columns at once read a long context's values in the order of their addresses.
         var i = 0;
+        if (TLanes.Count == 8)
+            for (; i <= headSize - 8 * TLanes.Count; i += 8 * TLanes.Count)
+                EightWeightedColumns(weights, values + i, output + i, count, headSize);
         for (; i <= headSize - 4 * TLanes.Count; i += 4 * TLanes.Count)
             if (TLanes.Registers >= 32)
                 FourWeightedColumnsInFourPlaces(weights, values + i, output + i, count, headSize);
@@ -580,6 +586,16 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         d = TLanes.MultiplyAdd(x, TLanes.Load(from + 3 * apart), d);
     }
 
+    /// <summary>A number's products with two neighbouring registers of a block of keys, or with the one that it has.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddScaledToTwo(float* number, float* from, ref TVector a, ref TVector b)
+    {
+        var x = TLanes.Broadcast(*number);
+        a = TLanes.MultiplyAdd(x, TLanes.Load(from), a);
+        if (TLanes.Count < KeyBlock)
+            b = TLanes.MultiplyAdd(x, TLanes.Load(from + TLanes.Count), b);
+    }
+
     /// <summary>Σ weights[t] · values[t] for four registers of columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void FourWeightedColumns(float* weights, float* values, float* output, int count, int stride)
@@ -591,6 +607,23 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         TLanes.Store(b, output + TLanes.Count);
         TLanes.Store(c, output + 2 * TLanes.Count);
         TLanes.Store(d, output + 3 * TLanes.Count);
+    }
+
+    /// <summary>The same for eight registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void EightWeightedColumns(float* weights, float* values, float* output, int count, int stride)
+    {
+        var (a, b, c, d) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        var (e, f, g, h) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
+        for (var t = 0; t < count; t++, values += stride)
+        {
+            AddScaled(weights + t, values, TLanes.Count, ref a, ref b, ref c, ref d);
+            AddScaled(weights + t, values + 4 * TLanes.Count, TLanes.Count, ref e, ref f, ref g, ref h);
+        }
+        StoreTwo(a, b, output);
+        StoreTwo(c, d, output + 2 * TLanes.Count);
+        StoreTwo(e, f, output + 4 * TLanes.Count);
+        StoreTwo(g, h, output + 6 * TLanes.Count);
     }
 
     /// <summary>The same, a quarter of the positions in each of four places at once: memory is read faster so.</summary>
