@@ -5,6 +5,7 @@
 #   TOKENIZER=PATH    a tokenizer.bin of 32,000 pieces, which both need
 # Medians of ROUNDS (3) in turns, tok/s, random weights; about five minutes. Close other programs.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${ROUNDS:-3} tokens=32 cores=$(nproc)

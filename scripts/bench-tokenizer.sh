@@ -11,6 +11,7 @@
 #   MEASURE=COMMAND     every measured command runs under it: a lock, on a machine that is shared
 # Close other programs: a busy machine gives other figures, and often other ratios.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
 parts=" ${*:-prepare encode train pretokenize} "

@@ -10,6 +10,7 @@
 #   THREADS="1 2"     ROUNDS=3     TOKENS=64     TYPES="fp32 int8 int4"
 # All weights are random: speed depends on the shape alone. Close other programs: a busy machine gives other ratios.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 shapes=("${@:-}") && [[ ${shapes[0]} ]] || shapes=(15M 42M 110M)
