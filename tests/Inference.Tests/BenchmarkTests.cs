@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Inference.Benchmarks;
@@ -34,6 +35,26 @@ public sealed class BenchmarkTests : IDisposable
         Assert.Equal(5 * (3 * weights + 2 * 64 * 6), result.PromptMultiplyAdds);
         Assert.Equal(result.PromptMultiplyAdds / 3.0 * result.PromptTokensPerSecond, result.ShareOfPeak * result.PeakMultiplyAddsPerSecond, 1e-3);
         Assert.True(result.PromptTokensPerSecond > 0 && result.PeakMultiplyAddsPerSecond > 0 && result.ResidentBytes > result.WeightBytesPerToken);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public unsafe void ReadAll_AnyNumberOfThreads_ReadsEveryByteOnce(int threads)
+    {
+        var words = new long[((5 << 20) + 512) / sizeof(long)]; // 5 MB and two steps: pieces are not alike
+        new Random(1).NextBytes(MemoryMarshal.AsBytes(words.AsSpan()));
+        var sum = words.Aggregate(0L, (sum, word) => sum + word);
+        fixed (long* start = words)
+        {
+            using var memory = new ReadBandwidth((byte*)start, words.Length * sizeof(long) + 255, threads);
+            Assert.Equal(words.Length * sizeof(long), memory.Length);
+            memory.ReadAll();
+            Assert.Equal(sum, memory.Sum);
+            memory.ReadAllWithHints();
+            Assert.Equal(2 * sum, memory.Sum);
+        }
     }
 
     [Fact]
