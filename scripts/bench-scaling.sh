@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${ROUNDS:-3} tokens=32 cores=$(nproc)
 counts="1 $cores $((2 * cores)) $((4 * cores))"
-program=artifacts/bin/Cli/release/llamafs
+program=artifacts/llamafs/llamafs
 [[ -x $program ]] || ./llamafs --help >/dev/null # the launcher builds it
 folder=$(mktemp -d)
 busy=()
