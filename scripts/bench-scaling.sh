@@ -5,11 +5,12 @@
 #   TOKENIZER=PATH    a tokenizer.bin of 32,000 pieces, which both need
 # Medians of ROUNDS (3) in turns, tok/s, random weights; about five minutes. Close other programs.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${ROUNDS:-3} tokens=32 cores=$(nproc)
 counts="1 $cores $((2 * cores)) $((4 * cores))"
-program=artifacts/bin/Cli/release/llamafs
+program=artifacts/llamafs/llamafs
 [[ -x $program ]] || ./llamafs --help >/dev/null # the launcher builds it
 folder=$(mktemp -d)
 busy=()

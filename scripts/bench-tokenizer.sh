@@ -11,6 +11,7 @@
 #   MEASURE=COMMAND     every measured command runs under it: a lock, on a machine that is shared
 # Close other programs: a busy machine gives other figures, and often other ratios.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
 parts=" ${*:-prepare encode train pretokenize} "
@@ -25,7 +26,7 @@ command -v "$spm_encode" "$spm_train" >/dev/null || fail "needs sentencepiece (D
 if [[ ${WORK:-} ]]; then work=$WORK; mkdir -p "$work"; else work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT; fi
 ./llamafs --version >/dev/null # builds it as it is used, what runs at start compiled ahead
 dotnet build scripts/TokenizerBenchmark -c Release --nologo -v quiet >"$work/build" || fail "$(grep -m 1 error "$work/build")"
-llamafs=$PWD/artifacts/bin/Cli/release/llamafs bench=$PWD/artifacts/bin/TokenizerBenchmark/release/LlamaFullstack.TokenizerBenchmark
+llamafs=$PWD/artifacts/llamafs/llamafs bench=$PWD/artifacts/bin/TokenizerBenchmark/release/LlamaFullstack.TokenizerBenchmark
 
 # took NAME COMMAND…: notes seconds, processor seconds and peak megabytes of a command; NAME.log has what it said.
 took() {

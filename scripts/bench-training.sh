@@ -3,6 +3,7 @@
 # Usage: scripts/bench-training.sh [15M|260K] [ROUNDS] [DTYPE…]     LLAMA2C=folder of llama2.c; TCMALLOC=libtcmalloc_minimal.so to preload into PyTorch too
 # Prints for each run the median of its updates in tok/s, the peak of memory and the page faults an update.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 root=$(cd "$(dirname "$0")/.." && pwd)
 preset=${1:-260K} rounds=${2:-3}
 shift $(($# < 2 ? $# : 2))

@@ -10,6 +10,7 @@
 #   THREADS="1 2"     ROUNDS=3     TOKENS=64     TYPES="fp32 int8 int4"
 # All weights are random: speed depends on the shape alone. Close other programs: a busy machine gives other ratios.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 shapes=("${@:-}") && [[ ${shapes[0]} ]] || shapes=(15M 42M 110M)
@@ -20,7 +21,7 @@ declare -A numbers=([260K]=64,172,5,8,4,512,512 [15M]=288,768,6,6,6,32000,256 [4
     [110M]=768,2048,12,12,12,32000,1024 [1.1B]=2048,5632,22,32,4,32000,2048)
 declare -A ggml=([fp32]=F32 [int8]=Q8_0 [int4]=Q4_0) gguf_dtype=([fp32]=fp32 [int8]=q8_0 [int4]=q4_0)
 
-program=artifacts/bin/Cli/release/llamafs
+program=artifacts/llamafs/llamafs
 [[ -x $program ]] || ./llamafs --help >/dev/null # the launcher builds it
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -5,6 +5,7 @@
 #                          apt-get download {libc6,libstdc++6,libgcc-s1,libssl3}:arm64; for d in *.deb; do dpkg -x $d FOLDER; done
 #   QEMU_CPU=cortex-a72    for a processor without the instructions for dot products
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tests=${1:-Inference.Tests}
 command -v qemu-aarch64-static >/dev/null || { echo "check-arm64.sh: needs qemu-aarch64-static (Debian: qemu-user-static)" >&2; exit 1; }

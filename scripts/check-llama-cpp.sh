@@ -3,6 +3,7 @@
 # Usage: scripts/check-llama-cpp.sh MODEL.bin [TOKENIZER.bin] …   pairs; a tokenizer is looked for beside its model where none is named.
 # Skips, with the reason and exit code 0, where node or the package cannot be had.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 count=100     # tokens: float types must agree on all of their text

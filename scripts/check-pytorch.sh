@@ -5,6 +5,7 @@
 # sample.py needs the model's sentencepiece .model, and python3 sentencepiece, tqdm and requests (Debian: apt install python3-sentencepiece python3-tqdm python3-requests).
 # Needs a python3 with torch (Debian: apt install python3-torch); says so and succeeds where there is none.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 model=$(realpath "$1")
 llama2c=${2:+$(realpath "$2")}
 tokenizer=${3:+$(realpath "$3")}

@@ -3,7 +3,8 @@
 # must be whole and no older than before; at the end its weights and moments must be, byte for byte, those of a run that was never stopped.
 # Usage: scripts/kill-training.sh [KILLS] [LLAMAFS]     Default: 200 kills of ./llamafs's program; about 6 seconds each
 set -euo pipefail
-kills=${1:-200} program=$(realpath "${2:-$(dirname "${BASH_SOURCE[0]}")/../artifacts/bin/Cli/release/llamafs}")
+source "$(dirname "$0")/help.sh"
+kills=${1:-200} program=$(realpath "${2:-$(dirname "${BASH_SOURCE[0]}")/../artifacts/llamafs/llamafs}")
 folder=$(mktemp -d)
 cd "$folder"
 { "$program" data sample --num_stories=500 && "$program" data train_vocab --dataset=sample --vocab_size=320 &&

@@ -6,6 +6,8 @@ Usage: scripts/make-large-model.py hf|meta FOLDER [LAYERS] [SHARDS]      32 laye
 import json, os, random, struct, sys, zipfile
 
 DIM, HIDDEN, VOCAB, HEADS = 4096, 11008, 32000, 32
+if len(sys.argv) < 3:
+    sys.exit(__doc__)
 kind, folder = sys.argv[1:3]
 layers = int(sys.argv[3]) if len(sys.argv) > 3 else 32
 shards = int(sys.argv[4]) if len(sys.argv) > 4 else 2

@@ -5,6 +5,7 @@
 #   MODEL  such as a float32 and an int8 one; each reads a prompt and writes some text, on each kind of processor that this one can be
 # Needs x86-64 Linux, gdb, and what publish-run.sh needs.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 (($# >= 2 && $# % 2 == 0)) || { sed -n '4,6s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 command -v gdb >/dev/null || { echo "order-run.sh: needs gdb" >&2; exit 1; }
 models=()

@@ -8,6 +8,7 @@
 # Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), and downloads the compiler
 # (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 instructions=${1:-any} folder=${2:-artifacts/llamafs-run}

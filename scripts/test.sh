@@ -2,6 +2,7 @@
 # Everything that the tests need, then all tests. Ends with one line, "N passed, N failed, N skipped", summed over all test projects.
 # Usage: scripts/test.sh [NAME …]   NAME: a test project without ".Tests", such as Core; all of them by default.
 set -uo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 command -v dotnet >/dev/null || { echo "test.sh: needs the .NET 10 SDK: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }

@@ -24,23 +24,18 @@ internal sealed unsafe class BinWeights(ModelBinFile file) : ModelWeights
         return matrices;
     }
 
-    public override long BytesOf(TensorShape tensor)
-    {
-        var section = file.Layout[tensor.Name];
-        return section.End - section.Offset;
-    }
-
     public override void Dispose() => file.Dispose();
 
     private WeightMatrix Matrix(ModelBinSection section)
     {
         var values = Map.Pointer + section.Offset;
         var scales = Map.Pointer + section.ScalesOffset;
+        var (_, rows, cols) = section.Tensor;
         return section.Type switch
         {
-            WeightType.Float32 => new Float32Matrix((float*)values, section.Tensor.Cols),
-            WeightType.Int8 => new Int8Matrix((sbyte*)values, (float*)scales, section.Tensor.Cols, section.GroupSize),
-            _ => new Int4Matrix(values, (Half*)scales, section.Tensor.Cols, section.GroupSize),
+            WeightType.Float32 => new Float32Matrix((float*)values, rows, cols),
+            WeightType.Int8 => new Int8Matrix((sbyte*)values, (float*)scales, rows, cols, section.GroupSize),
+            _ => new Int4Matrix(values, (Half*)scales, rows, cols, section.GroupSize),
         };
     }
 }

@@ -4,9 +4,12 @@ namespace LlamaFullstack.Inference;
 
 /// <summary>float32 weights: files of version 0 and 1.</summary>
 /// <param name="weights">(rows, cols), 4-byte aligned.</param>
+/// <param name="rows">Output features.</param>
 /// <param name="cols">Input features.</param>
-internal sealed unsafe class Float32Matrix(float* weights, int cols) : WeightMatrix(cols)
+internal sealed unsafe class Float32Matrix(float* weights, int rows, int cols) : WeightMatrix(rows, cols)
 {
+    public override long Bytes => (long)Rows * Cols * sizeof(float);
+
     public override void Prepare(KernelSet kernels, Activation x)
     {
         // The values are what is multiplied.

@@ -12,7 +12,7 @@ namespace LlamaFullstack.Inference;
 internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
 {
     private readonly NativeBuffers _buffers = new();
-    private readonly Dictionary<string, GgufType> _integers = []; // what was given out as int8 or 4 bits
+    private bool _hasIntegers; // given out as int8 or 4 bits
 
     public override MappedFile Map => model.File.Map;
 
@@ -20,7 +20,7 @@ internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
 
     public override bool SharedClassifier => model.SharedClassifier;
 
-    public override int GroupSize => _integers.Count > 0 ? Q8Blocks.Length : 0;
+    public override int GroupSize => _hasIntegers ? Q8Blocks.Length : 0;
 
     public override float* Vector(string name) => Floats(model.Tensor(name));
 
@@ -30,20 +30,16 @@ internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
         foreach (var name in names)
             if (model.Tensor(name).Type != type)
                 type = GgufType.F32;
+        _hasIntegers |= type.BlockLength > 1;
         var matrices = new WeightMatrix[names.Length];
         for (var i = 0; i < names.Length; i++)
         {
             var tensor = model.Tensor(names[i]);
-            if (type.BlockLength > 1)
-                _integers.Add(names[i], type);
-            matrices[i] = type == GgufType.Q8 ? Int8(tensor) : type == GgufType.Q4 ? Int4(tensor) : new Float32Matrix(Floats(tensor), (int)tensor.Shape[^1]);
+            var (rows, cols) = ((int)tensor.Shape[0], (int)tensor.Shape[1]);
+            matrices[i] = type == GgufType.Q8 ? Int8(tensor, rows, cols) : type == GgufType.Q4 ? Int4(tensor, rows, cols) : new Float32Matrix(Floats(tensor), rows, cols);
         }
         return matrices;
     }
-
-    public override long BytesOf(TensorShape tensor) => !_integers.TryGetValue(tensor.Name, out var type) ? tensor.Length * sizeof(float)
-        : type == GgufType.Q8 ? tensor.Length + tensor.Length / Q8Blocks.Length * sizeof(float)
-        : type.BytesOf(tensor.Length);
 
     public override void Dispose()
     {
@@ -63,7 +59,7 @@ internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
         return floats;
     }
 
-    private Int8Matrix Int8(GgufTensor tensor)
+    private Int8Matrix Int8(GgufTensor tensor, int rows, int cols)
     {
         var blocks = tensor.ByteLength / Q8Blocks.Bytes;
         var quantized = _buffers.Allocate<sbyte>(blocks * Q8Blocks.Length);
@@ -76,10 +72,10 @@ internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
                 new Span<sbyte>(quantized + start * Q8Blocks.Length, count * Q8Blocks.Length), new Span<float>(scales + start, count)))
                 throw model.File.BadScale(tensor);
         }
-        return new Int8Matrix(quantized, scales, (int)tensor.Shape[^1], Q8Blocks.Length);
+        return new Int8Matrix(quantized, scales, rows, cols, Q8Blocks.Length);
     }
 
-    private Int4Matrix Int4(GgufTensor tensor)
+    private Int4Matrix Int4(GgufTensor tensor, int rows, int cols)
     {
         var blocks = tensor.ByteLength / Q4Blocks.Bytes;
         var codes = _buffers.Allocate<byte>(blocks * Q4Blocks.Length / 2);
@@ -92,6 +88,6 @@ internal sealed unsafe class GgufWeights(GgufModel model) : ModelWeights
                 new Span<byte>(codes + start * Q4Blocks.Length / 2, count * Q4Blocks.Length / 2), new Span<Half>(scales + start, count)))
                 throw model.File.BadScale(tensor);
         }
-        return new Int4Matrix(codes, scales, (int)tensor.Shape[^1], Q4Blocks.Length);
+        return new Int4Matrix(codes, scales, rows, cols, Q4Blocks.Length);
     }
 }

@@ -6,11 +6,14 @@ namespace LlamaFullstack.Inference;
 /// <summary>4-bit weights with a float16 scale for each group of a row: files of version 3.</summary>
 /// <param name="codes">(rows, cols / 2).</param>
 /// <param name="scales">(rows, cols / groupSize), at any address.</param>
+/// <param name="rows">Output features.</param>
 /// <param name="cols">Input features; whole groups.</param>
 /// <param name="groupSize">Weights that share a scale.</param>
-internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int cols, int groupSize) : WeightMatrix(cols)
+internal sealed unsafe class Int4Matrix(byte* codes, Half* scales, int rows, int cols, int groupSize) : WeightMatrix(rows, cols)
 {
     private readonly int _groups = cols / groupSize;
+
+    public override long Bytes => Rows * ((long)Cols / 2 + _groups * sizeof(Half));
 
     public override void Prepare(KernelSet kernels, Activation x) => kernels.Integer.QuantizeForInt4(x.Values, x.Int8);
 

@@ -6,11 +6,14 @@ namespace LlamaFullstack.Inference;
 /// <summary>int8 weights with a float32 scale for each group of a row: files of version 2.</summary>
 /// <param name="weights">(rows, cols).</param>
 /// <param name="scales">(rows, cols / groupSize), at any address.</param>
+/// <param name="rows">Output features.</param>
 /// <param name="cols">Input features; whole groups.</param>
 /// <param name="groupSize">Weights that share a scale.</param>
-internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int cols, int groupSize) : WeightMatrix(cols)
+internal sealed unsafe class Int8Matrix(sbyte* weights, float* scales, int rows, int cols, int groupSize) : WeightMatrix(rows, cols)
 {
     private readonly int _groups = cols / groupSize;
+
+    public override long Bytes => Rows * ((long)Cols + _groups * sizeof(float));
 
     public override void Prepare(KernelSet kernels, Activation x) => kernels.Integer.Quantize(x.Values, x.Int8);
 

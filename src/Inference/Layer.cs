@@ -31,4 +31,10 @@ internal sealed unsafe class Layer(
 
     /// <summary>Up, (hidden_dim, dim).</summary>
     public WeightMatrix W3 { get; } = w3;
+
+    /// <summary>Bytes of weights that queries, keys and values take.</summary>
+    public long QkvBytes => Wq.Bytes + Wk.Bytes + Wv.Bytes;
+
+    /// <summary>Bytes of weights that the feed-forward's hidden state takes.</summary>
+    public long GateBytes => W1.Bytes + W3.Bytes;
 }

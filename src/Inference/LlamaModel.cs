@@ -18,9 +18,8 @@ public sealed unsafe class LlamaModel : IDisposable
             Layers[layer] = LayerAt(layer);
         Norm = weights.Vector(TensorNames.Norm);
         Classifier = weights.SharedClassifier ? Embedding : weights.Matrices(TensorNames.Output)[0];
-        WeightBytesPerToken = TensorNames.All(Config, weights.SharedClassifier)
-            .Where(tensor => weights.SharedClassifier || tensor.Name != TensorNames.TokEmbeddings)
-            .Sum(weights.BytesOf);
+        var norms = (2L * Config.NLayers + 1) * Config.Dim * sizeof(float);
+        WeightBytesPerToken = SumOfLayers(layer => layer.QkvBytes + layer.Wo.Bytes + layer.GateBytes + layer.W2.Bytes) + Classifier.Bytes + norms;
     }
 
     /// <summary>The file's name as it was given.</summary>
@@ -76,6 +75,15 @@ public sealed unsafe class LlamaModel : IDisposable
             weights.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The sum over all layers of something that each has.</summary>
+    internal long SumOfLayers(Func<Layer, long> value)
+    {
+        var sum = 0L;
+        foreach (var layer in Layers)
+            sum += value(layer);
+        return sum;
     }
 
     /// <summary>Unmaps the file.</summary>

@@ -24,9 +24,6 @@ internal abstract unsafe class ModelWeights : IDisposable
     /// <summary>Matrices that multiply one activation: all of one kind, so that it is brought into one form.</summary>
     public abstract WeightMatrix[] Matrices(params ReadOnlySpan<string> names);
 
-    /// <summary>Bytes that a product with this tensor reads. To be asked once it was given out.</summary>
-    public abstract long BytesOf(TensorShape tensor);
-
     /// <summary>Unmaps the file.</summary>
     public abstract void Dispose();
 }

@@ -63,15 +63,15 @@ public sealed unsafe class Transformer : IDisposable
         var threads = options?.Threads ?? ThreadCount.For(model.WeightBytesPerToken);
         var workers = Math.Min(threads, ThreadCount.Useful(model.WeightBytesPerToken));
         var c = model.Config;
-        // Bytes of a weight; where matrices differ in type, of the average one.
-        var weight = (double)model.WeightBytesPerToken / ((long)c.NLayers * (2L * c.Dim * (c.Dim + c.KvDim) + 3L * c.Dim * c.HiddenDim) + (long)c.VocabSize * c.Dim);
-        int PerWorker(int rows, long weights) => SharedPieces.PerWorker(rows / KernelSet.RowBlock, weights * weight, workers);
-        _projections = PerWorker(c.Dim, (long)c.Dim * (c.Dim + 2 * c.KvDim));
+        // A step has the same pieces in every layer; where their types differ, those of the average layer.
+        int PerWorker(int rows, double bytes) => SharedPieces.PerWorker(rows / KernelSet.RowBlock, bytes, workers);
+        int PerWorkerInALayer(int rows, Func<Layer, long> bytes) => PerWorker(rows, (double)model.SumOfLayers(bytes) / c.NLayers);
+        _projections = PerWorkerInALayer(c.Dim, layer => layer.QkvBytes);
         _heads = SharedPieces.PerWorker(c.NHeads, (double)c.MaxSeqLen * c.Dim * sizeof(float), workers); // the keys that every head reads at the last position
-        _outputs = PerWorker(c.Dim, (long)c.Dim * c.Dim);
-        _gates = PerWorker(c.HiddenDim, 2L * c.HiddenDim * c.Dim);
-        _downs = PerWorker(c.Dim, (long)c.Dim * c.HiddenDim);
-        _classes = PerWorker(c.VocabSize, (long)c.VocabSize * c.Dim);
+        _outputs = PerWorkerInALayer(c.Dim, layer => layer.Wo.Bytes);
+        _gates = PerWorkerInALayer(c.HiddenDim, layer => layer.GateBytes);
+        _downs = PerWorkerInALayer(c.Dim, layer => layer.W2.Bytes);
+        _classes = PerWorker(c.VocabSize, model.Classifier.Bytes);
         try
         {
             _x = Floats(c.Dim);

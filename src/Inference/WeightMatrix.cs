@@ -3,8 +3,9 @@ using LlamaFullstack.Inference.Kernels;
 namespace LlamaFullstack.Inference;
 
 /// <summary>A matrix of weights in a mapped file, whatever type its numbers have. The forward pass knows no other.</summary>
+/// <param name="rows">Output features.</param>
 /// <param name="cols">Input features.</param>
-internal abstract unsafe class WeightMatrix(int cols)
+internal abstract unsafe class WeightMatrix(int rows, int cols)
 {
     /// <summary>Rows that a batch takes at once: whole fours, sixes and eights, as products take them. Their weights stay near while tile after tile of tokens is multiplied with them.</summary>
     public const int BatchRows = 24;
@@ -12,8 +13,14 @@ internal abstract unsafe class WeightMatrix(int cols)
     /// <summary>The same for a model that is float32 throughout.</summary>
     public const int Float32BatchRows = 2 * BatchRows;
 
+    /// <summary>Output features.</summary>
+    protected int Rows { get; } = rows;
+
     /// <summary>Input features.</summary>
     protected int Cols { get; } = cols;
+
+    /// <summary>Bytes that a product with all rows reads: the weights and their scales.</summary>
+    public abstract long Bytes { get; }
 
     /// <summary>Brings an activation, once its float32 values are there, into the form that this matrix multiplies with.</summary>
     public abstract void Prepare(KernelSet kernels, Activation x);

@@ -6,6 +6,9 @@ namespace LlamaFullstack.Run;
 /// <summary>llamafs run -m chat: a conversation, a line of stdin at a time. stdout has the replies alone, one after the other.</summary>
 internal sealed class ChatMode(Transformer transformer, Tokenizer tokenizer, Sampler sampler, TextReader input, Stream output)
 {
+    // Ctrl-Z, which Windows's console hands on as a character.
+    private const string EndOfTyping = "\u001A";
+
     /// <summary>Talks until the input ends or the context is full.</summary>
     /// <param name="systemPrompt">Null to ask for one.</param>
     /// <param name="firstWords">What the user says first; empty to ask.</param>
@@ -36,6 +39,7 @@ internal sealed class ChatMode(Transformer transformer, Tokenizer tokenizer, Sam
     {
         Console.Error.Write(question);
         // Reading a terminal cannot be cancelled: it is left behind, and the program ends.
-        return input.ReadLineAsync(CancellationToken.None).AsTask().WaitAsync(cancellation).GetAwaiter().GetResult();
+        var line = input.ReadLineAsync(CancellationToken.None).AsTask().WaitAsync(cancellation).GetAwaiter().GetResult();
+        return line == EndOfTyping ? null : line;
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Core.Tokenization;
 using LlamaFullstack.Inference;
@@ -58,7 +57,7 @@ public static class RunProgram
         using var output = StandardStreams.OpenOutput();
         if (options.Chat)
         {
-            using var input = StandardStreams.InputIsClosed ? StreamReader.Null : new StreamReader(Console.OpenStandardInput(), Encoding.UTF8);
+            using var input = StandardStreams.OpenInput();
             new ChatMode(transformer, tokenizer, sampler, input, output).Run(options.SystemPrompt, options.Prompt, cancellation);
             return;
         }

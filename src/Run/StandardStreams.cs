@@ -22,13 +22,25 @@ public static partial class StandardStreams
     public static void Guard()
     {
         if (OperatingSystem.IsWindows())
-            Console.OutputEncoding = Encoding.UTF8; // else the console reads it by the country's old code page
+        {
+            var before = Console.OutputEncoding; // the country's old code page, which whoever uses the console next may count on
+            AppDomain.CurrentDomain.ProcessExit += (_, _) => Console.OutputEncoding = before;
+            Console.OutputEncoding = Encoding.UTF8;
+        }
         Console.SetError(IsClosed(Error) ? TextWriter.Null : new UnheardWriter());
         Console.SetOut(new LazyWriter(() => OutputIsClosed ? throw ClosedOutput() : new NamedStream(Console.OpenStandardOutput())));
     }
 
-    /// <summary>Whether this program was started with its input closed (as by the shell's <c>&lt;&amp;-</c>).</summary>
-    public static bool InputIsClosed => IsClosed(Input);
+    /// <summary>Standard input as text; without any where this program was started with it closed (as by the shell's <c>&lt;&amp;-</c>).</summary>
+    public static StreamReader OpenInput()
+    {
+        if (IsClosed(Input))
+            return StreamReader.Null;
+        if (!OperatingSystem.IsWindows() || Console.IsInputRedirected)
+            return new StreamReader(Console.OpenStandardInput(), Encoding.UTF8);
+        Console.InputEncoding = Encoding.Unicode; // then .NET takes characters, whatever the console's code page, and leaves that as it is
+        return new StreamReader(Console.OpenStandardInput(), Encoding.Unicode);
+    }
 
     private static bool OutputIsClosed => IsClosed(Output);
 

@@ -127,6 +127,17 @@ public class DistributedTests
     }
 
     [Fact]
+    public void Train_AFolderThatOnlyTheFirstRankFindsWrong_SaysSo()
+    {
+        NeedsMpi();
+        using var folder = Prepared();
+        folder.Write("out", []); // a file
+        var refused = Llamafs.Run([.. Model, "--gradient_accumulation_steps=2", "--nproc_per_node=2"], folder.Path, environment: OneThread);
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("out: is a file", refused.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Train_SrunWithoutItsPlugin_SaysWhichToAskFor()
     {
         NeedsMpi();

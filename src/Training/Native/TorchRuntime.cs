@@ -3,8 +3,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
-using System.Security.Cryptography;
-using LlamaFullstack.Core.Formats;
+using Microsoft.Win32.SafeHandles;
 using TorchSharp;
 
 namespace LlamaFullstack.Training.Native;
@@ -13,12 +12,13 @@ namespace LlamaFullstack.Training.Native;
 /// <remarks>
 /// TorchSharp 0.107's libLibTorchSharp.so asks for the symbol version GLIBCXX_3.4.32 (GCC 13), which Debian 12 and Ubuntu 22.04
 /// lack. The one symbol of that version, <c>std::ios_base_library_init</c>, is named only to be linked and never called, so a copy
-/// of the library that marks the need as weak works there. The copy lies in the user's cache folder; newer systems need none.
+/// of the library that marks the need as weak works there. The copy lies in memory; newer systems need none.
 /// </remarks>
-public static class TorchRuntime
+public static partial class TorchRuntime
 {
     private const string Library = "LibTorchSharp";
     private const string NewerVersion = "GLIBCXX_3.4.32";
+    private const uint CloseOnExec = 1; // MFD_CLOEXEC
     private static string? _whyNot;
 
     /// <summary>
@@ -59,23 +59,25 @@ public static class TorchRuntime
             // In this order each library finds the ones that it needs already loaded, from wherever it itself lies.
             foreach (var needed in (string[])["libc10.so", "libtorch_cpu.so", "libtorch.so"])
                 NativeLibrary.Load(Path.Combine(folder, needed));
-            return NativeLibrary.Load(WeakenedCopy(library));
+            using var copy = WeakenedCopy(library);
+            return NativeLibrary.Load($"/proc/self/fd/{copy.DangerousGetHandle()}"); // once it is loaded, the descriptor is not needed
         }
         catch (Exception e) when (e is DllNotFoundException or IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            _whyNot = $"{library}: this system's libstdc++ lacks {NewerVersion} (GCC 13), and a copy that does without it could not be made or loaded: {e.Message.TrimEnd('.')}. Set XDG_CACHE_HOME to a folder that can be written and run from, or use a system with a newer libstdc++.";
+            _whyNot = $"{library}: this system's libstdc++ lacks {NewerVersion} (GCC 13), and a copy that does without it could not be made or loaded: {e.Message.TrimEnd('.')}. Use a system with a newer libstdc++.";
             return 0;
         }
     }
 
-    private static string WeakenedCopy(string library)
+    /// <summary>A file that no folder holds, so that none must be writable; it is gone when nothing maps it any more.</summary>
+    private static SafeFileHandle WeakenedCopy(string library)
     {
         var image = File.ReadAllBytes(library);
         ElfVersionNeeds.Weaken(image, NewerVersion);
-        var copy = Path.Combine(CacheFolder(), "llamafs", $"libLibTorchSharp-{Convert.ToHexStringLower(SHA256.HashData(image))[..16]}.so");
-        // The name is not trusted: what is loaded must be these bytes.
-        if (!File.Exists(copy) || !File.ReadAllBytes(copy).AsSpan().SequenceEqual(image))
-            AtomicFile.WriteAllBytes(copy, image);
+        var copy = CreateMemoryFile(Library, CloseOnExec);
+        if (copy.IsInvalid)
+            throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+        RandomAccess.Write(copy, image, fileOffset: 0);
         return copy;
     }
 
@@ -88,11 +90,6 @@ public static class TorchRuntime
             File.Exists(Path.Combine(folder, "libLibTorchSharp.so")) && File.Exists(Path.Combine(folder, "libtorch_cpu.so")));
     }
 
-    private static string CacheFolder()
-    {
-        var named = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        return !string.IsNullOrEmpty(named) && Path.IsPathFullyQualified(named)
-            ? named
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile, Environment.SpecialFolderOption.DoNotVerify), ".cache");
-    }
+    [LibraryImport("libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial SafeFileHandle CreateMemoryFile(string name, uint flags);
 }
