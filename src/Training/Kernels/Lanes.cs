@@ -36,13 +36,13 @@ internal static class Lanes
         if (typeof(T) != typeof(float))
             return V.ExpOfDoubles(x);
         var bounded = V.Min(Of<V, T>(Greatest), x);
-        var shifted = V.MultiplyAdd(bounded, Of<V, T>(1.44269504f), Of<V, T>(Shifter)); // log2 e
+        var shifted = V.MultiplyAdd(Of<V, T>(1.44269504f), bounded, Of<V, T>(Shifter)); // log2 e
         var n = shifted - Of<V, T>(Shifter);
         var r = V.MultiplyAdd(n, Of<V, T>(-0.693359375f), bounded); // ln 2 in two parts
         r = V.MultiplyAdd(n, Of<V, T>(2.12194440e-4f), r);
         var r2 = r * r;
-        var p = V.MultiplyAdd(r2, V.MultiplyAdd(r, Of<V, T>(1.9875691500e-4f), Of<V, T>(1.3981999507e-3f)), V.MultiplyAdd(r, Of<V, T>(8.3334519073e-3f), Of<V, T>(4.1665795894e-2f)));
-        p = V.MultiplyAdd(p, r2, V.MultiplyAdd(r, Of<V, T>(1.6666665459e-1f), Of<V, T>(5.0000001201e-1f)));
+        var p = V.MultiplyAdd(r2, V.MultiplyAdd(Of<V, T>(1.9875691500e-4f), r, Of<V, T>(1.3981999507e-3f)), V.MultiplyAdd(Of<V, T>(8.3334519073e-3f), r, Of<V, T>(4.1665795894e-2f)));
+        p = V.MultiplyAdd(p, r2, V.MultiplyAdd(Of<V, T>(1.6666665459e-1f), r, Of<V, T>(5.0000001201e-1f)));
         p = V.MultiplyAdd(p, r2, r) + Of<V, T>(1);
         return V.ZeroBelow(Unsafe.BitCast<float, T>(Least), x, V.TimesPowerOfTwo(p, shifted)); // which also takes out what overflowed on the way
     }
@@ -59,9 +59,9 @@ internal static class Lanes
         var shifted = x + Of<V, T>(Shifter);
         var f = x - (shifted - Of<V, T>(Shifter));
         var f2 = f * f;
-        var p = V.MultiplyAdd(f2, Of<V, T>(1.5353362e-4f), V.MultiplyAdd(f, Of<V, T>(1.33988739e-3f), Of<V, T>(9.61843692e-3f)));
-        p = V.MultiplyAdd(f2, p, V.MultiplyAdd(f, Of<V, T>(5.55033237e-2f), Of<V, T>(2.40226477e-1f)));
-        p = V.MultiplyAdd(f2, p, V.MultiplyAdd(f, Of<V, T>(6.93147182e-1f), Of<V, T>(1)));
+        var p = V.MultiplyAdd(f2, Of<V, T>(1.5353362e-4f), V.MultiplyAdd(Of<V, T>(1.33988739e-3f), f, Of<V, T>(9.61843692e-3f)));
+        p = V.MultiplyAdd(f2, p, V.MultiplyAdd(Of<V, T>(5.55033237e-2f), f, Of<V, T>(2.40226477e-1f)));
+        p = V.MultiplyAdd(f2, p, V.MultiplyAdd(Of<V, T>(6.93147182e-1f), f, Of<V, T>(1)));
         return V.ZeroBelow(Unsafe.BitCast<float, T>(Least), x, V.TimesPowerOfTwo(p, shifted));
     }
 

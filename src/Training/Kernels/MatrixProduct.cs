@@ -13,7 +13,7 @@ internal static unsafe class MatrixProduct
 
     private const int Height = 6; // rows whose sums all registers hold, or twice those
     private const int PanelDepth = 128; // rows of B: in float32 16 KB, 32 KB in 512 bits
-    private const int SumDepth = 192; // products that a sum takes up before it is stored
+    private const int SumDepth = 96; // products that a sum takes up before it is stored, twice as many in 512 bits: in float32 12 and 48 KB of B
     private const int BlockSize = 1 << 16; // values of A: in float32 256 KB
 
     [ThreadStatic]
@@ -122,24 +122,24 @@ internal static unsafe class MatrixProduct
         return ((length + parts - 1) / parts + multiple - 1) / multiple * multiple;
     }
 
-    /// <summary>C = Σ A · B or C += Σ A · B over many A and B, whose inner side is two cache lines long, and which lie as tiles of tokens do.</summary>
+    /// <summary>C = Σ A · B or C += Σ A · B over many A and B, whose inner side is two cache lines long: tiles of tokens, and the same token by token.</summary>
     /// <param name="row">The first row of C to compute.</param>
     /// <param name="end">The last one and 1.</param>
     /// <param name="width">Columns of B and C.</param>
     /// <param name="tiles">How many A and B there are.</param>
     /// <param name="a">(rows, two cache lines), each.</param>
     /// <param name="aStep">From one A to the next.</param>
-    /// <param name="b">(two cache lines, width), each.</param>
-    /// <param name="bRow">Step between B's rows; there are values, of no importance, up to whole cache lines.</param>
+    /// <param name="b">As <see cref="TokenTile{T}.ToRows"/> leaves them, each: what a sum reads of one lies together, and its columns are whole blocks.</param>
     /// <param name="bStep">From one B to the next.</param>
     /// <param name="c">(rows, width).</param>
     /// <param name="accumulate">Whether to add to C.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Sum<V, T>(int row, int end, int width, int tiles, T* a, nint aStep, T* b, nint bRow, nint bStep, T* c, bool accumulate)
+    public static void Sum<V, T>(int row, int end, int width, int tiles, T* a, nint aStep, T* b, nint bStep, T* c, bool accumulate)
         where V : unmanaged, IRegister<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         var lanes = Vector512<T>.Count;
-        var (inner, depth) = (2 * lanes, SumDepth / (2 * lanes));
+        var (inner, depth) = (2 * lanes, SumDepth * (typeof(V) == typeof(Register512<T>) ? 2 : 1) / (2 * lanes));
+        var half = 2 * V.Count < inner ? 2 * V.Count : inner * inner; // four registers are a row of a block, or of two
         var edge = (_memory ??= new()).Take<T>((nint)(end - row) * 4 * lanes);
         for (var first = 0; first < tiles; first += depth)
         {
@@ -149,15 +149,16 @@ internal static unsafe class MatrixProduct
             {
                 var columns = Math.Min(4 * V.Count, width - j);
                 var padded = (columns + lanes - 1) / lanes * lanes;
-                T* left = a + first * aStep + (nint)row * inner, right = b + first * bStep + j, target = c + (nint)row * width + j;
+                T* left = a + first * aStep + (nint)row * inner, target = c + (nint)row * width + j;
+                var right = new RegisterSums.Halves<T>(b + first * bStep + (nint)(j / inner) * inner * inner + j % inner, half, inner, bStep);
                 if (columns == padded)
                 {
-                    RegisterSums.Multiply<V, T>(end - row, columns, inner, left, inner, 1, right, bRow, target, width, adds, count, aStep, bStep);
+                    RegisterSums.Multiply<V, T>(end - row, columns, inner, left, inner, 1, right, new(target, 2 * V.Count, width), adds, count, aStep);
                     continue;
                 }
                 if (adds)
                     Copy(end - row, columns, target, width, edge, padded);
-                RegisterSums.Multiply<V, T>(end - row, padded, inner, left, inner, 1, right, bRow, edge, padded, adds, count, aStep, bStep);
+                RegisterSums.Multiply<V, T>(end - row, padded, inner, left, inner, 1, right, new(edge, 2 * V.Count, padded), adds, count, aStep);
                 Copy(end - row, columns, edge, padded, target, width);
             }
         }

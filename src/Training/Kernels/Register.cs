@@ -66,9 +66,10 @@ internal unsafe interface IRegister<TSelf, T> where TSelf : unmanaged, IRegister
 }
 
 /// <summary>What sums of products need of .NET's own type of a register: a struct around it costs a move for each second product.</summary>
+/// <typeparam name="TSelf">The register.</typeparam>
 /// <typeparam name="TVector">Vector512, Vector256 or Vector128.</typeparam>
 /// <typeparam name="T">float, or double to check gradients.</typeparam>
-internal unsafe interface IVector<TVector, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal unsafe interface IVector<TSelf, TVector, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     static abstract TVector LoadVector(T* from);
 
@@ -78,10 +79,12 @@ internal unsafe interface IVector<TVector, T> where T : unmanaged, IBinaryFloati
 
     /// <summary>a · b + c, rounded once where the processor can.</summary>
     static abstract TVector MultiplyAddVectors(TVector a, TVector b, TVector c);
+
+    static abstract TSelf Of(TVector value);
 }
 
 /// <summary>512 bits: AVX-512.</summary>
-internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<Register512<T>, T>, IVector<Vector512<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<Register512<T>, T>, IVector<Register512<T>, Vector512<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector512<T> _value = value;
 
@@ -132,6 +135,9 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
     public static Vector512<T> MultiplyAddVectors(Vector512<T> a, Vector512<T> b, Vector512<T> c) => Lanes.MultiplyAdd(a, b, c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register512<T> Of(Vector512<T> value) => new(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register512<T> Max(Register512<T> a, Register512<T> b) => new(Vector512.MaxNative(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -171,7 +177,7 @@ internal readonly unsafe struct Register512<T>(Vector512<T> value) : IRegister<R
 }
 
 /// <summary>256 bits: AVX2.</summary>
-internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<Register256<T>, T>, IVector<Vector256<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<Register256<T>, T>, IVector<Register256<T>, Vector256<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector256<T> _value = value;
 
@@ -222,6 +228,9 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
         : Vector256.MultiplyAddEstimate(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register256<T> Of(Vector256<T> value) => new(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register256<T> Max(Register256<T> a, Register256<T> b) => new(Vector256.MaxNative(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -261,7 +270,7 @@ internal readonly unsafe struct Register256<T>(Vector256<T> value) : IRegister<R
 }
 
 /// <summary>128 bits: NEON. SSE4.1, which does not multiply and add at once, takes it in tests only: <see cref="Lanes.AreFastInTiles"/>.</summary>
-internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<Register128<T>, T>, IVector<Vector128<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<Register128<T>, T>, IVector<Register128<T>, Vector128<T>, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private readonly Vector128<T> _value = value;
 
@@ -310,6 +319,9 @@ internal readonly unsafe struct Register128<T>(Vector128<T> value) : IRegister<R
     public static Vector128<T> MultiplyAddVectors(Vector128<T> a, Vector128<T> b, Vector128<T> c) => typeof(T) == typeof(float)
         ? Vector128.MultiplyAddEstimate(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
         : Vector128.MultiplyAddEstimate(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Register128<T> Of(Vector128<T> value) => new(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Register128<T> Max(Register128<T> a, Register128<T> b) => new(Vector128.MaxNative(a._value, b._value));

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace LlamaFullstack.Training.Kernels;
 
@@ -76,7 +77,7 @@ internal static unsafe class RegisterSums
     }
 
     private static void Equal<V, TVector, T, THeight>(int rows, int columns, int inner, T* a, nint aRow, nint aColumn, in Halves<T> b, in Halves<T> c, bool accumulate, int count, nint aStep)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
     {
         switch (columns / V.Count)
         {
@@ -97,7 +98,7 @@ internal static unsafe class RegisterSums
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Equal<V, TVector, T, THeight, TWidth>(int rows, int inner, T* a, nint aRow, nint aColumn, in Halves<T> b, in Halves<T> c, bool accumulate, int count, nint aStep)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where THeight : struct, INumber where TWidth : struct, INumber
     {
         if (aColumn == 1)
@@ -112,7 +113,7 @@ internal static unsafe class RegisterSums
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FewRows<V, TVector, T, THeight, TWidth, TLayout>(int rows, int inner, T* a, nint aLine, in Halves<T> b, in Halves<T> c, bool accumulate, int count, nint aStep)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where THeight : struct, INumber where TWidth : struct, INumber where TLayout : struct, ILayout
     {
         nint bRow = b.Row, cRow = c.Row, bHalf = b.Half, cHalf = c.Half, bStep = b.Step - inner * bRow;
@@ -140,6 +141,8 @@ internal static unsafe class RegisterSums
             T* line0 = a, line1 = a + aLine, line2 = a + 2 * aLine, line3 = a + 3 * aLine, line4 = a + 4 * aLine, line5 = a + 5 * aLine, right = b.First, far = b.First + bHalf;
             for (var n = count; n > 0; n--, line0 += aStep, line1 += aStep, line2 += aStep, line3 += aStep, line4 += aStep, line5 += aStep, right += bStep, far += bStep)
             {
+                if (TLayout.IsRows && count > 1 && typeof(V) != typeof(Register512<T>))
+                    Prefetch<T, THeight>(line0 + aNext);
                 var left = inner;
                 for (; left >= 4; left -= 4, line0 += aTurn, line1 += aTurn, line2 += aTurn, line3 += aTurn, line4 += aTurn, line5 += aTurn, right += bTurn, far += bTurn)
                 {
@@ -166,6 +169,17 @@ internal static unsafe class RegisterSums
         }
     }
 
+    /// <summary>Asks for the next rows of a tile, two cache lines each: tiles are too far apart for the processor to foresee what is read of the next one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch<T, THeight>(T* rows) where T : unmanaged where THeight : struct, INumber
+    {
+        const int Line = 64;
+        if (!Sse.IsSupported)
+            return;
+        for (nint line = 0; line < 2 * THeight.Value; line++)
+            Sse.Prefetch0((byte*)rows + line * Line);
+    }
+
     /// <summary>
     /// Adds the products of a column of A, a value of each row, and a row of B. What is read is named by a pointer that the loop has and an offset, a part of the instruction:
     /// an address of its own, or a value on its way, would be one more.
@@ -174,7 +188,7 @@ internal static unsafe class RegisterSums
     private static void Step<V, TVector, T, THeight, TWidth, TLayout>(
         T* row0, T* row1, T* row2, T* row3, T* row4, T* row5, T* column, int columnAt, T* b, T* far, nint bAt,
         ref Row<TVector> c0, ref Row<TVector> c1, ref Row<TVector> c2, ref Row<TVector> c3, ref Row<TVector> c4, ref Row<TVector> c5)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where THeight : struct, INumber where TWidth : struct, INumber where TLayout : struct, ILayout
     {
         TVector v0 = V.CreateVector(TLayout.At(row0, column, 0, columnAt)), v1 = default, v2 = default, v3 = default, v4 = default, v5 = default;
@@ -198,7 +212,7 @@ internal static unsafe class RegisterSums
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddColumn<V, TVector, T, THeight>(
         TVector a0, TVector a1, TVector a2, TVector a3, TVector a4, TVector a5, TVector b, ref TVector c0, ref TVector c1, ref TVector c2, ref TVector c3, ref TVector c4, ref TVector c5)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where THeight : struct, INumber
     {
         c0 = V.MultiplyAddVectors(a0, b, c0);
         if (THeight.Value > 1)
@@ -215,7 +229,7 @@ internal static unsafe class RegisterSums
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Load<V, TVector, T, TWidth>(T* c, nint half, ref Row<TVector> row)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where TWidth : struct, INumber
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where TWidth : struct, INumber
     {
         row.C0 = V.LoadVector(c);
         if (TWidth.Value > 1)
@@ -228,7 +242,7 @@ internal static unsafe class RegisterSums
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store<V, TVector, T, TWidth>(in Row<TVector> row, T* c, nint half)
-        where V : unmanaged, IRegister<V, T>, IVector<TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where TWidth : struct, INumber
+        where V : unmanaged, IRegister<V, T>, IVector<V, TVector, T> where TVector : struct where T : unmanaged, IBinaryFloatingPointIeee754<T> where TWidth : struct, INumber
     {
         V.StoreVector(row.C0, c);
         if (TWidth.Value > 1)

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using LlamaFullstack.Core;
 
 namespace LlamaFullstack.Training.Kernels;
@@ -72,8 +73,8 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     public void Backward(int tiles, int keyHead, Tiles<T> qkv, Tiles<T> output, Tiles<T> logSums, Tiles<T> gradient, Tiles<T> gradientQkv, DropoutMask dropout)
     {
         var row = (nint)keyHead * _size * Tile;
-        var memory = (_memory ??= new()).Take<T>(4 * Block + Tile);
-        T* p = memory, ds = p + Block, turned = ds + Block, factors = turned + Block, shares = factors + Block;
+        var memory = (_memory ??= new()).Take<T>((nint)(3 + tiles) * Block + Tile);
+        T* p = memory, ds = p + Block, factors = ds + Block, turned = factors + Block, shares = turned + (nint)tiles * Block;
         for (var head = keyHead * _queriesPerKey; head < (keyHead + 1) * _queriesPerKey; head++)
         {
             var mask = dropout.Of(head);
@@ -89,17 +90,17 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
                     T* keys = qkv[other] + _keys + row, values = qkv[other] + _values + row, target = gradientQkv[other] + row;
                     if (mask.IsOn)
                     {
-                        new Span<T>(turned, Block).Fill(T.One);
-                        mask.Apply<V, T>(Block, turned, FirstScore(tile, tiles) + (uint)(other * Block));
-                        Transposition.Compute(Tile, Tile, turned, Tile, factors, Tile);
+                        new Span<T>(p, Block).Fill(T.One);
+                        mask.Apply<V, T>(Block, p, FirstScore(tile, tiles) + (uint)(other * Block));
+                        Transposition.Compute(Tile, Tile, p, Tile, factors, Tile);
                     }
-                    Weights(other == tile, queries, g, keys, values, logSums[tile] + head * Tile, shares, mask.IsOn ? factors : null, p, ds);
-                    Transposition.Compute(Tile, Tile, ds, Tile, turned, Tile);
-                    RegisterSums.Multiply<V, T>(_size, Tile, Tile, keys, Tile, 1, turned, Tile, gradientQkv[tile] + at, Tile, accumulate: other > 0);
+                    Weights((tile - other) * Tile, queries, g, keys, values, logSums[tile] + head * Tile, shares, mask.IsOn ? factors : null, p, ds);
+                    Transposition.Compute(Tile, Tile, ds, Tile, turned + other * Block, Tile);
                     var adds = head > keyHead * _queriesPerKey || tile > other;
                     RegisterSums.Multiply<V, T>(_size, Tile, Tile, queries, Tile, 1, ds, Tile, target + _keys, Tile, adds);
                     RegisterSums.Multiply<V, T>(_size, Tile, Tile, g, Tile, 1, p, Tile, target + _values, Tile, adds);
                 }
+                RegisterSums.Multiply<V, T>(_size, Tile, Tile, qkv[0] + _keys + row, Tile, 1, turned, Tile, gradientQkv[tile] + at, Tile, accumulate: false, tile + 1, qkv.Step, Block);
             }
         }
     }
@@ -165,45 +166,79 @@ internal sealed unsafe class TileAttention<V, T>(LlamaConfig config) where V : u
     }
 
     /// <summary>p, the softmax's weights, and ds, the gradients by the scores, of a tile of queries for a tile of keys: (queries, tile), so that a register holds neighbouring keys.</summary>
-    /// <remarks>Both products are summed side by side: what their sums need after them hides behind those of the next two queries.</remarks>
-    private void Weights(bool isDiagonal, T* queries, T* g, T* keys, T* values, T* logs, T* shares, T* factors, T* p, T* ds)
+    /// <param name="offset">From the first key to the first query.</param>
+    /// <param name="queries">(size, tile).</param>
+    /// <param name="g">The gradient by the queries' output, (size, tile).</param>
+    /// <param name="keys">(size, tile).</param>
+    /// <param name="values">(size, tile).</param>
+    /// <param name="logs">Of the queries.</param>
+    /// <param name="shares">Of the queries.</param>
+    /// <param name="factors">Dropout's, (queries, tile), or null.</param>
+    /// <param name="p">(queries, tile).</param>
+    /// <param name="ds">(queries, tile).</param>
+    private void Weights(int offset, T* queries, T* g, T* keys, T* values, T* logs, T* shares, T* factors, T* p, T* ds)
     {
-        for (var i = 0; i < Tile; i += 2)
+        if (typeof(V) == typeof(Register512<T>))
+            Weights<Register512<T>, Vector512<T>>(offset, queries, g, keys, values, logs, shares, factors, p, ds);
+        else if (typeof(V) == typeof(Register256<T>))
+            Weights<Register256<T>, Vector256<T>>(offset, queries, g, keys, values, logs, shares, factors, p, ds);
+        else
+            Weights<Register128<T>, Vector128<T>>(offset, queries, g, keys, values, logs, shares, factors, p, ds);
+    }
+
+    /// <summary>The same for one width of registers.</summary>
+    /// <remarks>
+    /// Both products are summed side by side: what their sums need after them hides behind those of the next two queries. The number of instructions is what bounds
+    /// this: so one index for all that is read, and .NET's own type of a register (<see cref="RegisterSums"/>).
+    /// </remarks>
+    private void Weights<R, TVector>(int offset, T* queries, T* g, T* keys, T* values, T* logs, T* shares, T* factors, T* p, T* ds)
+        where R : unmanaged, IRegister<R, T>, IVector<R, TVector, T> where TVector : struct
+    {
+        var end = (nint)_size * Tile;
+        for (nint i = 0; i < Tile; i += 2)
         {
-            for (var lane = 0; lane < Tile; lane += 2 * V.Count)
+            for (nint lane = 0; lane < Tile; lane += 2 * R.Count)
             {
-                V s00 = default, s01 = default, s10 = default, s11 = default, d00 = default, d01 = default, d10 = default, d11 = default;
+                TVector s00 = default, s01 = default, s10 = default, s11 = default, d00 = default, d01 = default, d10 = default, d11 = default;
                 T* q = queries + i, by = g + i, k = keys + lane, v = values + lane;
-                for (var f = 0; f < _size; f++, q += Tile, by += Tile, k += Tile, v += Tile)
+                for (nint f = 0; f < end; f += Tile)
                 {
-                    V k0 = V.Load(k), k1 = V.Load(k + V.Count), v0 = V.Load(v), v1 = V.Load(v + V.Count);
-                    V q0 = V.Create(q[0]), q1 = V.Create(q[1]), g0 = V.Create(by[0]), g1 = V.Create(by[1]);
-                    (s00, s01, s10, s11) = (V.MultiplyAdd(q0, k0, s00), V.MultiplyAdd(q0, k1, s01), V.MultiplyAdd(q1, k0, s10), V.MultiplyAdd(q1, k1, s11));
-                    (d00, d01, d10, d11) = (V.MultiplyAdd(g0, v0, d00), V.MultiplyAdd(g0, v1, d01), V.MultiplyAdd(g1, v0, d10), V.MultiplyAdd(g1, v1, d11));
+                    TVector k0 = R.LoadVector(k + f), k1 = R.LoadVector(k + f + R.Count), q0 = R.CreateVector(q[f]), q1 = R.CreateVector(q[f + 1]);
+                    s00 = R.MultiplyAddVectors(q0, k0, s00);
+                    s01 = R.MultiplyAddVectors(q0, k1, s01);
+                    s10 = R.MultiplyAddVectors(q1, k0, s10);
+                    s11 = R.MultiplyAddVectors(q1, k1, s11);
+                    TVector v0 = R.LoadVector(v + f), v1 = R.LoadVector(v + f + R.Count), g0 = R.CreateVector(by[f]), g1 = R.CreateVector(by[f + 1]);
+                    d00 = R.MultiplyAddVectors(g0, v0, d00);
+                    d01 = R.MultiplyAddVectors(g0, v1, d01);
+                    d10 = R.MultiplyAddVectors(g1, v0, d10);
+                    d11 = R.MultiplyAddVectors(g1, v1, d11);
                 }
-                Weight(isDiagonal, s00, d00, logs, shares, factors, p, ds, i, lane);
-                Weight(isDiagonal, s01, d01, logs, shares, factors, p, ds, i, lane + V.Count);
-                Weight(isDiagonal, s10, d10, logs, shares, factors, p, ds, i + 1, lane);
-                Weight(isDiagonal, s11, d11, logs, shares, factors, p, ds, i + 1, lane + V.Count);
+                var at = i * Tile + lane;
+                var seen = offset + (int)(i - lane) + 1; // keys from the first of these on
+                Weight(seen, R.Of(s00), R.Of(d00), logs + i, shares + i, factors, p, ds, at);
+                Weight(seen - R.Count, R.Of(s01), R.Of(d01), logs + i, shares + i, factors, p, ds, at + R.Count);
+                Weight(seen + 1, R.Of(s10), R.Of(d10), logs + i + 1, shares + i + 1, factors, p, ds, at + Tile);
+                Weight(seen + 1 - R.Count, R.Of(s11), R.Of(d11), logs + i + 1, shares + i + 1, factors, p, ds, at + Tile + R.Count);
             }
         }
     }
 
+    /// <summary>The same of one register, once its products are summed up; keys from a lane on come after the query, which does not see them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Weight(bool isDiagonal, V score, V byWeight, T* logs, T* shares, T* factors, T* p, T* ds, int query, int key)
+    private static void Weight<R>(int seen, R score, R byWeight, T* log, T* share, T* factors, T* p, T* ds, nint at) where R : unmanaged, IRegister<R, T>
     {
-        var at = query * Tile + key;
-        var weight = Lanes.Exp2<V, T>(score - V.Create(logs[query]));
-        if (isDiagonal && query < key + V.Count - 1)
-            weight = V.From(query + 1 - key, default, weight);
+        var weight = Lanes.Exp2<R, T>(score - R.Create(*log));
+        if (seen < R.Count)
+            weight = R.From(seen, default, weight);
         var kept = weight;
         if (factors != null)
         {
-            kept *= V.Load(factors + at);
-            byWeight *= V.Load(factors + at);
+            kept *= R.Load(factors + at);
+            byWeight *= R.Load(factors + at);
         }
         kept.Store(p + at);
-        (weight * (byWeight - V.Create(shares[query]))).Store(ds + at);
+        (weight * (byWeight - R.Create(*share))).Store(ds + at);
     }
 
     /// <summary>Σ g ∘ o over a head's features.</summary>

@@ -19,8 +19,18 @@ internal static unsafe class TokenTile<T> where T : unmanaged, IBinaryFloatingPo
     /// <summary>Values in a cache line, of which there are always two in a feature's row.</summary>
     public static int LineLength => Vector512<T>.Count;
 
-    /// <summary>Values from one token's features to the next's, where they lie token by token: an odd number of cache lines, so that tokens in turn fall into all sets of a cache.</summary>
-    public static int RowLength(int features) => ((features + LineLength - 1) / LineLength | 1) * LineLength;
+    /// <summary>So many features, filled up to whole blocks: <see cref="ToRows"/>.</summary>
+    public static int WholeBlocks(int features) => (features + Length - 1) / Length * Length;
+
+    /// <summary>A tile token by token: in blocks of as many features as tokens, each (tokens, features).</summary>
+    /// <param name="features">How many.</param>
+    /// <param name="x">(features, tile).</param>
+    /// <param name="rows">(<see cref="WholeBlocks"/>, tile); what lies after the last feature of a token stays.</param>
+    public static void ToRows(int features, T* x, T* rows)
+    {
+        for (var first = 0; first < features; first += Length)
+            Transposition.Compute(Math.Min(Length, features - first), Length, x + first * Length, Length, rows + first * Length, Length);
+    }
 
     /// <summary>Asks for some features, so that they are in the second cache when they are read or written.</summary>
     public static void Prefetch(int features, T* x)

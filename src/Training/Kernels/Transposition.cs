@@ -45,6 +45,7 @@ internal static unsafe class Transposition
     }
 
     /// <summary>8 rows of 8: pairs of rows are mixed value by value, then pair by pair, then half by half.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void SmallSquare(float* from, nint fromRow, float* to, nint toRow)
     {
         Vector256<float> Row(int row) => Vector256.Load(from + row * fromRow);

@@ -56,9 +56,9 @@ internal sealed unsafe class TileBuffers<T>(LlamaConfig config, int tiles, int g
 
     private Tiles<T> NewRows(int features)
     {
-        var rows = New(TokenTile<T>.RowLength(features));
+        var rows = New(TokenTile<T>.WholeBlocks(features));
         for (var tile = 0; tile < tiles; tile++)
-            new Span<T>(rows[tile], (int)rows.Step).Clear(); // what follows a row's features is read with them
+            new Span<T>(rows[tile], (int)rows.Step).Clear(); // what follows a token's features is read with them
         return rows;
     }
 

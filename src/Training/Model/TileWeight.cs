@@ -45,13 +45,13 @@ internal sealed unsafe class TileWeight<V, T>(Parameter parameter) where V : unm
     /// <param name="rows">How many at most.</param>
     /// <param name="tiles">Of the tokens.</param>
     /// <param name="by">The gradient by y.</param>
-    /// <param name="x">Token by token, (tiles, tile, columns), each in <see cref="TokenTile{T}.RowLength"/> values.</param>
+    /// <param name="x">Token by token, as <see cref="TokenTile{T}.ToRows"/> leaves each tile.</param>
     public void AddGradient(int row, int rows, int tiles, Tiles<T> by, Tiles<T> x) =>
         AddGradient(row, rows, tiles, by, x, _gradient, _accumulates);
 
     /// <summary>The same, to a sum that lies elsewhere.</summary>
     public void AddGradient(int row, int rows, int tiles, Tiles<T> by, Tiles<T> x, T* sum, bool accumulate) =>
-        MatrixProduct.Sum<V, T>(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], TokenTile<T>.RowLength(Columns), x.Step, sum, accumulate);
+        MatrixProduct.Sum<V, T>(row, Math.Min(Rows, row + rows), Columns, tiles, by[0], by.Step, x[0], x.Step, sum, accumulate);
 
     /// <summary>Adds parts of the gradient, or of some rows of it.</summary>
     /// <param name="first">The first value.</param>

@@ -223,7 +223,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
                 {
                     TokenTile<T>.Scale<V>(_config.Dim, factors + i * Tile, byStream[start + first + i]);
                     TokenTile<T>.Scale<V>(_config.Dim, factors + i * Tile, normed[i]);
-                    ToRows(_config.Dim, normed[i], rows[start + first + i]);
+                    TokenTile<T>.ToRows(_config.Dim, normed[i], rows[start + first + i]);
                 }
             });
             if (keeps)
@@ -297,7 +297,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         for (var i = 0; i < count; i++)
         {
             SwiGluKernel.Forward<V, T>(hidden, kept.Gates[first + i], kept.Gates[first + i] + hidden, mixed[i]);
-            ToRows(_config.HiddenDim, mixed[i], gradients.HiddenRows[first + i]);
+            TokenTile<T>.ToRows(_config.HiddenDim, mixed[i], gradients.HiddenRows[first + i]);
             new Span<T>(output[first + i], dim).CopyTo(new Span<T>(middle[first + i], dim));
             Drop(batch, number, DropoutPlace.FeedForwardOutput, first + i, output[first + i]);
         }
@@ -312,8 +312,8 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         {
             var h = kept.H[first + i];
             TokenTile<T>.Norm<V>(_config.Dim, _epsilon, h, layer.FfnNorm.Values, normed);
-            ToRows(_config.Dim, normed, gradients.HRows[first + i]);
-            ToRows(_config.Dim, kept.Attended[first + i], gradients.AttendedRows[first + i]);
+            TokenTile<T>.ToRows(_config.Dim, normed, gradients.HRows[first + i]);
+            TokenTile<T>.ToRows(_config.Dim, kept.Attended[first + i], gradients.AttendedRows[first + i]);
             TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, h, layer.FfnNorm.Values, byNormed[i], middle[first + i], lanes);
             new Span<T>(middle[first + i], dim).CopyTo(new Span<T>(input[first + i], dim));
             Drop(batch, number, DropoutPlace.AttentionOutput, first + i, middle[first + i]);
@@ -337,7 +337,7 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
         for (var i = 0; i < count; i++)
         {
             TokenTile<T>.Norm<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, normed);
-            ToRows(_config.Dim, normed, gradients.XRows[first + i]);
+            TokenTile<T>.ToRows(_config.Dim, normed, gradients.XRows[first + i]);
             TokenTile<T>.NormBackward<V>(_config.Dim, _epsilon, x[first + i], layer.AttentionNorm.Values, byNormed[i], input[first + i], lanes);
         }
         SumLanes(lanes, gradients.AttentionNorm + (nint)task * _config.Dim);
@@ -413,8 +413,6 @@ internal sealed unsafe class TiledTransformer<V, T> : IDisposable where V : unma
 
     private static void ForRows(int rows, Action<int, int> body) =>
         TorchThreads.For((rows + GradientRows - 1) / GradientRows, block => body(block * GradientRows, Math.Min(GradientRows, rows - block * GradientRows)));
-
-    private static void ToRows(int features, T* tile, T* rows) => Transposition.Compute(features, Tile, tile, Tile, rows, TokenTile<T>.RowLength(features));
 
     private static Tiles<T> Scratch(int features, int count) => Scratch(features, count, 0, out _);
 

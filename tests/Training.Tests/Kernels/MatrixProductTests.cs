@@ -38,19 +38,19 @@ public sealed unsafe class MatrixProductTests
             select (rows, width, tiles, accumulate);
         foreach (var (rows, width, tiles, accumulate) in shapes)
         {
-            var bRow = (width + lanes - 1) / lanes * lanes;
-            T[] a = Values<T>(tiles * rows * inner, random), b = Values<T>(tiles * inner * bRow, random), before = Values<T>(rows * width, random);
+            var bStep = TokenTile<T>.WholeBlocks(width) * inner;
+            T[] a = Values<T>(tiles * rows * inner, random), b = Values<T>(tiles * bStep, random), before = Values<T>(rows * width, random);
             foreach (var step in new[] { 1, 2, 3, 7, 8, 64 })
             {
                 var c = (T[])before.Clone();
                 fixed (T* pa = a, pb = b, pc = c)
                     for (var row = 0; row < rows; row += step)
-                        MatrixProduct.Sum<V, T>(row, Math.Min(rows, row + step), width, tiles, pa, rows * inner, pb, bRow, inner * bRow, pc, accumulate);
+                        MatrixProduct.Sum<V, T>(row, Math.Min(rows, row + step), width, tiles, pa, rows * inner, pb, bStep, pc, accumulate);
                 for (var i = 0; i < rows; i++)
                     for (var j = 0; j < width; j++)
                         AssertSum(
                             accumulate ? before[i * width + j] : T.Zero, tiles * inner, c[i * width + j],
-                            k => (a[(k / inner * rows + i) * inner + k % inner], b[k * bRow + j]), $"{typeof(V)}: {rows} rows by {step}, {width} columns, {tiles} tiles: ({i}, {j})");
+                            k => (a[(k / inner * rows + i) * inner + k % inner], b[k / inner * bStep + (j / inner * inner + k % inner) * inner + j % inner]), $"{typeof(V)}: {rows} rows by {step}, {width} columns, {tiles} tiles: ({i}, {j})");
             }
         }
     }
