@@ -5,6 +5,7 @@ using LlamaFullstack.Core;
 using LlamaFullstack.Core.Formats;
 using LlamaFullstack.Training.Distributed;
 using LlamaFullstack.Training.Model;
+using LlamaFullstack.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -161,17 +162,18 @@ public sealed class Trainer : IDisposable
         SeedDropout();
         _sharedGradients?.Clear();
         var sum = zeros(1, device: _placement.Device);
+        using Scalar steps = _config.GradientAccumulationSteps, scale = _lossScale?.Value ?? 1;
         for (var micro = 1; micro <= _microBatches; micro++)
         {
             using var microScope = NewDisposeScope();
             var (tokens, targets) = _data.Next().ToTensors(_config.BatchSize, _placement.Device);
-            var loss = _model.Loss(tokens, targets) / _config.GradientAccumulationSteps;
-            var scaled = _lossScale is null ? loss : loss * _lossScale.Value;
+            var loss = _model.Loss(tokens, targets) / steps;
+            var scaled = _lossScale is null ? loss : loss * scale;
             if (_sharedGradients is not null && micro == _microBatches)
                 _sharedGradients.BackwardAndSum(scaled, cancellation);
             else
                 scaled.backward();
-            sum.add_(loss.detach());
+            sum.add_(loss.detach(), HeldNumbers.One);
         }
         var meanLoss = _ranks.Sum(sum.ToDouble(), cancellation);
         var norm = _optimizer.ClipGradients(_config.GradClip > 0 ? _config.GradClip : double.PositiveInfinity, _lossScale?.Value ?? 1);

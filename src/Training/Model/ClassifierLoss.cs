@@ -1,3 +1,4 @@
+using LlamaFullstack.Training.Native;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
 
@@ -64,7 +65,7 @@ internal sealed class ClassifierLoss : autograd.SingleTensorFunction<ClassifierL
             var gradient = logProbabilities.exp_().scatter_add_(1, chosen, full_like(chosen, -1, dtype: x.dtype));
             var g = placement.ForProduct(gradient);
             Part(gradX).copy_(g.mm(w)).mul_(Part(share));
-            gradWeight.add_(g.t().mm(placement.ForProduct(Part(x) * Part(share))));
+            gradWeight.add_(g.t().mm(placement.ForProduct(Part(x) * Part(share))), HeldNumbers.One);
         }
         return loss.squeeze().MoveToOuterDisposeScope();
     }

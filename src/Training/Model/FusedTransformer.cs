@@ -1,6 +1,7 @@
 using System.Numerics;
 using LlamaFullstack.Core;
 using LlamaFullstack.Training.Kernels;
+using LlamaFullstack.Training.Native;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -109,9 +110,9 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         using var scope = NewDisposeScope();
         var qkv = Product(_operators.Norm(x, Weight(TensorNames.AttentionNorm(layer))), Qkv(layer));
         var (attended, logSums) = _operators.Attention(qkv, time, dropout.Of(layer, DropoutPlace.AttentionWeights));
-        var h = FusedOperators<T>.Drop(Product(attended, Weight(TensorNames.Wo(layer))), dropout.Of(layer, DropoutPlace.AttentionOutput)).add_(x);
+        var h = FusedOperators<T>.Drop(Product(attended, Weight(TensorNames.Wo(layer))), dropout.Of(layer, DropoutPlace.AttentionOutput)).add_(x, HeldNumbers.One);
         var gates = Product(_operators.Norm(h, Weight(TensorNames.FfnNorm(layer))), Gates(layer));
-        var output = FusedOperators<T>.Drop(Product(FusedOperators<T>.SwiGlu(gates), Weight(TensorNames.W2(layer))), dropout.Of(layer, DropoutPlace.FeedForwardOutput)).add_(h);
+        var output = FusedOperators<T>.Drop(Product(FusedOperators<T>.SwiGlu(gates), Weight(TensorNames.W2(layer))), dropout.Of(layer, DropoutPlace.FeedForwardOutput)).add_(h, HeldNumbers.One);
         foreach (var tensor in (Tensor[])[qkv, attended, logSums, h, gates, output])
             tensor.DetachFromDisposeScope();
         return new Kept(qkv, attended, logSums, h, gates, output);
@@ -194,7 +195,7 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
         if (_placement.Products == _placement.Weights)
             FusedOperators<T>.WeightGradient(gradient, x, result, accumulate);
         else if (accumulate)
-            result.add_(Multiply(gradient.t(), x));
+            result.add_(Multiply(gradient.t(), x), HeldNumbers.One);
         else
             result.copy_(Multiply(gradient.t(), x));
     }
@@ -203,7 +204,7 @@ internal sealed class FusedTransformer<T> where T : unmanaged, IBinaryFloatingPo
     private void AddGradient(Tensor gradient, string name)
     {
         if (Weight(name).grad is { } sum)
-            sum.add_(gradient);
+            sum.add_(gradient, HeldNumbers.One);
         else
             Weight(name).grad = gradient;
     }
