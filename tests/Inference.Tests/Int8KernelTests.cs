@@ -246,7 +246,7 @@ public sealed unsafe class Int8KernelTests
     private static IntegerKernels Of(string set) =>
         set == "avx2" ? new IntegerKernels256WithoutVnni(Scalar)
         : set == "bytes" ? new IntegerKernels256<Avx2Products>(Scalar)
-        : set == "avx512" ? new IntegerKernels512WithoutVnni(Scalar)
+        : set == "avx512" ? new IntegerKernels512WithoutVnni<NearHints>(Scalar)
         : KernelSets.Select(set).Integer;
 
     private static void ForEachShape(Action<int, int, Random> test)

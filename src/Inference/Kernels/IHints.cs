@@ -5,16 +5,30 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>What a kernel that reads memory in four places tells the memory system of what it will read. Each kind is the fastest on some processor (docs/LOG.md).</summary>
 internal unsafe interface IHints
 {
+    /// <summary>Bytes from what is read to what is told of meanwhile.</summary>
+    static abstract nint Distance { get; }
+
     /// <summary>Tells of a cache line.</summary>
     /// <param name="reading">The one that is read now.</param>
     static abstract void Give(void* reading);
+
+    /// <summary>Tells of a cache line.</summary>
+    /// <param name="told">The line itself: for a kernel that goes by what it tells of, and reads <see cref="Distance"/> behind.</param>
+    static abstract void Ask(void* told);
 }
 
 /// <summary>Nothing: in registers of 32 bytes a processor's own prefetchers follow four places as fast as memory gives.</summary>
 internal readonly unsafe struct NoHints : IHints
 {
+    public static nint Distance => 0;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Give(void* reading)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(void* told)
     {
     }
 }
@@ -22,13 +36,23 @@ internal readonly unsafe struct NoHints : IHints
 /// <summary>A little ahead, into the first cache: Intel's processors with AVX-512, and AMD's from Zen 5 on. Hints for the second cache hold up what is in it, by half.</summary>
 internal readonly unsafe struct NearHints : IHints
 {
+    public static nint Distance => Prefetching.NearDistance;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading) => Prefetching.Line((byte*)reading + Prefetching.NearDistance);
+    public static void Give(void* reading) => Ask((byte*)reading + Distance);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(void* told) => Prefetching.Line(told);
 }
 
 /// <summary>Some pages ahead, into the second cache alone, since more lines can be on their way there: Zen 4.</summary>
 internal readonly unsafe struct FarHints : IHints
 {
+    public static nint Distance => Prefetching.Distance;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading) => Prefetching.FarLine((byte*)reading + Prefetching.Distance);
+    public static void Give(void* reading) => Ask((byte*)reading + Distance);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(void* told) => Prefetching.FarLine(told);
 }

@@ -11,7 +11,7 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>Rows of int8 weights by one vector, in registers of 32 bytes: <see cref="IntegerKernels.MatVecInt8"/> for processors with AVX2 alone.</summary>
 /// <typeparam name="TSize">The group size: 32 or 64.</typeparam>
 /// <remarks>
-/// As <see cref="Int8Rows512{TSize}"/>: Σ w · x = Σ (w ^ sign(x)) · |x| + Σ |x| over x &lt; 0, where signs, magnitudes and the second sum are made once for
+/// As <see cref="Int8Rows512{TSize, THints}"/>: Σ w · x = Σ (w ^ sign(x)) · |x| + Σ |x| over x &lt; 0, where signs, magnitudes and the second sum are made once for
 /// four rows, which are far from each other. Memory is read in four places: 1.3 times as fast as in one (docs/LOG.md).
 /// </remarks>
 internal static unsafe class Int8Rows256WithoutVnni<TSize>

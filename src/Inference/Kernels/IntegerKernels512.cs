@@ -7,12 +7,26 @@ using Ints = System.Runtime.Intrinsics.Vector512<int>;
 
 namespace LlamaFullstack.Inference.Kernels;
 
-/// <summary>The integer kernels where AVX-512 does better: it has twice the products of 4-bit weights, though .NET 10 has none of its int8 dot products.</summary>
+/// <summary>The integer kernels where AVX-512 does better: it has twice the products, though .NET 10 has none of its int8 dot products.</summary>
 /// <typeparam name="TProducts">How this processor multiplies bytes.</typeparam>
+/// <typeparam name="THints">What suits its memory system.</typeparam>
 /// <param name="narrow">The set for groups that are not whole registers.</param>
-internal unsafe class IntegerKernels512<TProducts>(IntegerKernels narrow) : IntegerKernels256<TProducts>(narrow)
+internal unsafe class IntegerKernels512<TProducts, THints>(IntegerKernels narrow) : IntegerKernels256<TProducts>(narrow)
     where TProducts : struct, IByteProducts
+    where THints : struct, IHints
 {
+    public override void MatVecInt8(sbyte* w, float* wScales, Int8Vector x, float* output, int rows)
+    {
+        var fours = rows / 4 * 4;
+        if (Int8Rows512<GroupsOf32, THints>.Takes(x))
+            Int8Rows512<GroupsOf32, THints>.MatVec(w, wScales, x, output, fours);
+        else if (Int8Rows512<GroupsOf64, THints>.Takes(x))
+            Int8Rows512<GroupsOf64, THints>.MatVec(w, wScales, x, output, fours);
+        else
+            fours = 0;
+        base.MatVecInt8(w + (long)fours * x.Length, wScales + (long)fours * x.Groups, x, output + fours, rows - fours);
+    }
+
     public override void QuantizeForInt4(float* x, Int8Vector q)
     {
         if (!Int4Rows512.Takes(q))
