@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Bytes = System.Runtime.Intrinsics.Vector512<byte>;
 using Floats = System.Runtime.Intrinsics.Vector512<float>;
+using SBytes = System.Runtime.Intrinsics.Vector512<sbyte>;
 using Shorts = System.Runtime.Intrinsics.Vector512<short>;
 
 namespace LlamaFullstack.Inference.Kernels;
@@ -10,135 +11,143 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>Rows of 4-bit weights by one vector, in registers of 64 bytes: <see cref="IntegerKernels.MatVecInt4"/> for groups of 32.</summary>
 /// <remarks>
 /// Unpacking costs more than multiplying, and AVX-512 halves it. .NET 10 has no 512-bit form of VNNI's product, but codes of 0 to 15 do without:
-/// sums of four products stay below 15 · 127 · 4 = 7,620, and four of these still fit an int16. So eight groups of two rows are folded into one
-/// register, a group a lane, before anything is widened, and all sixteen are scaled at once.
+/// sums of four products stay below 15 · 127 · 4 = 7,620, and four of these still fit an int16. So a register of codes of each of four rows, four groups
+/// a row, is folded into one register before anything is widened, and all sixteen sums are scaled at once. A row is a lane of each quarter: it ends
+/// without a sum across the register. The rows are far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).
 /// </remarks>
 internal static unsafe class Int4Rows512
 {
     private const int GroupSize = 32;
 
-    // Groups in a register of codes, where each has a quarter; and groups that are scaled at once.
+    // Groups in a register of codes, where each has a quarter; their values; and the sums of four rows' groups.
     private const int Quad = 4;
-    private const int Block = 8;
-    private const int BlockBytes = Block * GroupSize / 2;
+    private const int QuadValues = Quad * GroupSize;
+    private const int Sums = 4 * Quad;
 
-    /// <summary>Whether an activation has such groups, and enough of them.</summary>
-    public static bool Takes(in Int8Vector x) => x.GroupSize == GroupSize && x.Groups >= Block;
+    // An activation of more columns would need too much of the stack.
+    private const int MostColumns = 1 << 16;
+
+    // What is asked for while something is read.
+    private const nint Ahead = Prefetching.NearDistance;
+
+    /// <summary>Whether an activation has such groups, enough of them and not too many.</summary>
+    public static bool Takes(in Int8Vector x) => x.GroupSize == GroupSize && x.Groups >= Quad && x.Length <= MostColumns;
 
     /// <summary>Brings values into the order in which <see cref="MatVec"/> meets the codes: four groups' first halves, which lie in low nibbles, then
-    /// their second halves. Groups beyond the last block stay as they are.</summary>
-    public static void Arrange(in Int8Vector q) => Arrange(q.Values, q.Groups / Block * Block);
+    /// their second halves. Groups beyond the last four stay as they are.</summary>
+    public static void Arrange(in Int8Vector q) => Arrange(q.Values, q.Groups / Quad * Quad);
 
     /// <inheritdoc cref="IntegerKernels.MatVecInt4"/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MatVec(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
     {
-        // The last block overlaps the one before where groups are left over: what has been counted is multiplied with zeros.
-        var values = stackalloc sbyte[Block * GroupSize];
-        var numbers = stackalloc int[2 * Block];
-        var last = new Int8Vector(values, (float*)numbers, numbers + Block, Block * GroupSize, GroupSize);
-        var over = x.Groups % Block;
+        nint quarter = rows / 4;
+        var (bytes, groups) = ((nint)x.Length / 2, (nint)x.Groups);
+        if (quarter > 0)
+            InFours(w, wScales, x, output, quarter, quarter * bytes, quarter * groups, quarter);
+        // A row without three others is computed four times at once.
+        for (var row = 4 * quarter; row < rows; row++)
+            InFours(w + row * bytes, wScales + row * groups, x, output + row, 1, 0, 0, 0);
+    }
+
+    /// <summary>Rows and, at three distances from each, three others.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [SkipLocalsInit]
+    private static void InFours(byte* w, Half* wScales, in Int8Vector x, float* output, nint rows, nint apart, nint scalesApart, nint outputsApart)
+    {
+        // The last four groups overlap those before where some are left over: what has been counted is multiplied with zeros.
+        var over = x.Groups % Quad;
+        var last = stackalloc sbyte[QuadValues];
         if (over > 0)
             FillLast(x, over, last);
 
-        // Four rows at once, far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).
+        // A group's numbers once for each row; a code is its weight + 8.
+        var quads = x.Groups / Quad;
+        var offsets = stackalloc int[(quads + 1) * Sums];
+        var xScales = stackalloc float[(quads + 1) * Sums];
+        for (var i = 0; i < (quads + 1) * Quad; i++)
+        {
+            var group = i < quads * Quad ? i : x.Groups - (quads + 1) * Quad + i;
+            var counted = i >= quads * Quad && group < quads * Quad;
+            Vector128.Create(counted ? 0 : x.Sums[group] << 3).Store(offsets + 4 * i);
+            Vector128.Create(counted ? 0 : x.Scales[group]).Store(xScales + 4 * i);
+        }
+
         nint bytes = x.Length / 2;
         nint groups = x.Groups;
-        nint quarter = rows / 4;
-        var (apart, scalesApart) = (quarter * bytes, quarter * groups);
-        for (nint row = 0; row < quarter; row++, w += bytes, wScales += groups)
-        {
-            var v = w + 2 * apart;
-            var vScales = wScales + 2 * scalesApart;
-            var (first, second) = (Floats.Zero, Floats.Zero);
-            nint group = 0;
-            for (; group <= groups - Block; group += Block)
-            {
-                var at = group * (GroupSize / 2);
-                first = AddBlock(first, w + at, apart, wScales + group, scalesApart, x, group);
-                second = AddBlock(second, v + at, apart, vScales + group, scalesApart, x, group);
-            }
-            if (over > 0)
-            {
-                var at = bytes - BlockBytes;
-                first = AddBlock(first, w + at, apart, wScales + groups - Block, scalesApart, last, 0);
-                second = AddBlock(second, v + at, apart, vScales + groups - Block, scalesApart, last, 0);
-            }
-            output[row] = Lanes256.Sum(first.GetLower());
-            output[row + quarter] = Lanes256.Sum(first.GetUpper());
-            output[row + 2 * quarter] = Lanes256.Sum(second.GetLower());
-            output[row + 3 * quarter] = Lanes256.Sum(second.GetUpper());
-        }
-        // A row without three others is computed twice at once.
-        w += 3 * apart;
-        wScales += 3 * scalesApart;
-        for (var row = 4 * quarter; row < rows; row++, w += bytes, wScales += groups)
+        nint end = quads * Sums;
+        for (nint row = 0; row < rows; row++, w += bytes, wScales += groups)
         {
             var sums = Floats.Zero;
-            nint group = 0;
-            for (; group <= groups - Block; group += Block)
-                sums = AddBlock(sums, w + group * (GroupSize / 2), 0, wScales + group, 0, x, group);
+            var codes = w + Ahead;
+            var scales = wScales;
+            var values = x.Values;
+            for (nint i = 0; i < end; i += Sums, codes += Bytes.Count, scales += Quad, values += QuadValues)
+                sums = AddQuad(sums, codes, apart, scales, scalesApart, values, offsets + i, xScales + i);
             if (over > 0)
-                sums = AddBlock(sums, w + bytes - BlockBytes, 0, wScales + groups - Block, 0, last, 0);
-            output[row] = Lanes256.Sum(sums.GetLower());
+                sums = AddQuad(sums, w + bytes - Bytes.Count + Ahead, apart, wScales + groups - Quad, scalesApart, last, offsets + end, xScales + end);
+            var halves = sums.GetLower() + sums.GetUpper();
+            var four = halves.GetLower() + halves.GetUpper();
+            for (var i = 0; i < 4; i++)
+                output[row + i * outputsApart] = four[i];
         }
     }
 
-    /// <summary>sums + (codes − 8) · x · scales for eight groups of a row and, in the upper half, eight of another.</summary>
+    /// <summary>sums + (codes − 8) · x · scales, (groups, rows), for four groups of four rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Floats AddBlock(Floats sums, byte* w, nint apart, Half* wScales, nint scalesApart, in Int8Vector x, nint group)
+    private static Floats AddQuad(Floats sums, byte* w, nint apart, Half* wScales, nint scalesApart, sbyte* x, int* offsets, float* xScales)
     {
-        Prefetching.Lines(w + Prefetching.NearDistance, BlockBytes);
-        Prefetching.Lines(w + apart + Prefetching.NearDistance, BlockBytes);
-        var xi = x.Values + group * GroupSize;
-        var a = Fold(Products(w, xi), Products(w + Bytes.Count, xi + 2 * Bytes.Count));
-        var b = Fold(Products(w + apart, xi), Products(w + apart + Bytes.Count, xi + 2 * Bytes.Count));
-        // Of each group two int16 are left: a lane's are (a's group, a's of the next quad, b's, b's of the next quad).
-        var even = Avx512F.Shuffle(a.AsSingle(), b.AsSingle(), 0b10_00_10_00).AsInt16();
-        var odd = Avx512F.Shuffle(a.AsSingle(), b.AsSingle(), 0b11_01_11_01).AsInt16();
-        var totals = Avx512BW.MultiplyAddAdjacent(even + odd, Shorts.One);
-        totals = Avx512F.PermuteVar16x32(totals, Vector512.Create(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-        // A code is its weight + 8.
-        totals -= Avx512DQ.BroadcastVector256ToVector512(x.Sums + group) << 3;
-        var scales = Lanes512.ToSingle(wScales, wScales + scalesApart) * Avx512DQ.BroadcastVector256ToVector512(x.Scales + group);
-        return Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(totals), scales, sums);
+        var (low, high) = (Vector512.Load(x), Vector512.Load(x + SBytes.Count));
+        // Of each group a row has eight int16; two rows are folded to four of each, four rows to two, and these become one int32.
+        var next = w + apart;
+        var (p, q) = (Products(w, low, high).AsInt32(), Products(next, low, high).AsInt32());
+        var first = Avx512F.UnpackLow(p, q).AsInt16() + Avx512F.UnpackHigh(p, q).AsInt16();
+        w = next + apart;
+        (p, q) = (Products(w, low, high).AsInt32(), Products(w + apart, low, high).AsInt32());
+        var second = Avx512F.UnpackLow(p, q).AsInt16() + Avx512F.UnpackHigh(p, q).AsInt16();
+        var pairs = Avx512F.UnpackLow(first.AsInt64(), second.AsInt64()).AsInt16() + Avx512F.UnpackHigh(first.AsInt64(), second.AsInt64()).AsInt16();
+        var totals = Avx512BW.MultiplyAddAdjacent(pairs, Shorts.One) - Vector512.Load(offsets);
+
+        // (rows, groups) to (groups, rows).
+        var turn = Vector512.Create(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        var scales = Avx512F.PermuteVar16x32(Lanes512.ToSingle(Rows((double*)wScales, scalesApart)), turn);
+        return Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(totals), scales * Vector512.Load(xScales), sums);
+    }
+
+    /// <summary>Four float16 numbers of each row, (rows, 4), as bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<short> Rows(double* wScales, nint apart)
+    {
+        var first = Sse2.LoadHigh(Sse2.LoadScalarVector128(wScales), (double*)((Half*)wScales + apart));
+        wScales = (double*)((Half*)wScales + 2 * apart);
+        return Vector256.Create(first, Sse2.LoadHigh(Sse2.LoadScalarVector128(wScales), (double*)((Half*)wScales + apart))).AsInt16();
     }
 
     /// <summary>codes · x of four groups, eight sums of four products each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Shorts Products(byte* w, sbyte* x)
+    private static Shorts Products(byte* w, SBytes low, SBytes high)
     {
+        Prefetching.Line(w);
         var nibble = Vector512.Create((byte)0x0f);
-        var codes = Vector512.Load(w);
-        return Avx512BW.MultiplyAddAdjacent(codes & nibble, Vector512.Load(x))
-            + Avx512BW.MultiplyAddAdjacent((codes.AsUInt16() >>> 4).AsByte() & nibble, Vector512.Load(x + Bytes.Count));
+        var codes = Vector512.Load(w - Ahead);
+        return Avx512BW.MultiplyAddAdjacent(codes & nibble, low) + Avx512BW.MultiplyAddAdjacent((codes.AsUInt16() >>> 4).AsByte() & nibble, high);
     }
-
-    /// <summary>Eight sums a group become four: those of the first quad, then those of the second.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Shorts Fold(Shorts first, Shorts second) =>
-        Avx512F.UnpackLow(first.AsInt64(), second.AsInt64()).AsInt16() + Avx512F.UnpackHigh(first.AsInt64(), second.AsInt64()).AsInt16();
 
     private static void Arrange(sbyte* values, int groups)
     {
-        for (var quad = values; quad < values + groups * GroupSize; quad += Quad * GroupSize)
+        for (var quad = values; quad < values + groups * GroupSize; quad += QuadValues)
         {
-            var (a, b) = (Vector512.Load(quad).AsInt64(), Vector512.Load(quad + 64).AsInt64());
+            var (a, b) = (Vector512.Load(quad).AsInt64(), Vector512.Load(quad + SBytes.Count).AsInt64());
             Avx512F.PermuteVar8x64x2(a, Vector512.Create(0L, 1, 4, 5, 8, 9, 12, 13), b).AsSByte().Store(quad);
-            Avx512F.PermuteVar8x64x2(a, Vector512.Create(2L, 3, 6, 7, 10, 11, 14, 15), b).AsSByte().Store(quad + 64);
+            Avx512F.PermuteVar8x64x2(a, Vector512.Create(2L, 3, 6, 7, 10, 11, 14, 15), b).AsSByte().Store(quad + SBytes.Count);
         }
     }
 
-    /// <summary>The groups that are left over at the end of a block, and nothing before them.</summary>
-    private static void FillLast(in Int8Vector x, int over, in Int8Vector last)
+    /// <summary>The groups that are left over at the end of four, and nothing before them.</summary>
+    private static void FillLast(in Int8Vector x, int over, sbyte* last)
     {
-        var (from, to) = (x.Groups - over, Block - over);
-        new Span<sbyte>(last.Values, last.Length).Clear();
-        new Span<sbyte>(x.Values + from * GroupSize, over * GroupSize).CopyTo(new(last.Values + to * GroupSize, over * GroupSize));
-        Arrange(last.Values, Block);
-        new Span<float>(last.Scales, Block).Clear();
-        new Span<float>(x.Scales + from, over).CopyTo(new(last.Scales + to, over));
-        new Span<int>(last.Sums, Block).Clear();
-        new Span<int>(x.Sums + from, over).CopyTo(new(last.Sums + to, over));
+        new Span<sbyte>(last, QuadValues).Clear();
+        var left = over * GroupSize;
+        new Span<sbyte>(x.Values + x.Length - left, left).CopyTo(new(last + QuadValues - left, left));
+        Arrange(last, Quad);
     }
 }
