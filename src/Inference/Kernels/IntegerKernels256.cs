@@ -42,11 +42,12 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
         {
             var from = x + group * q.GroupSize;
             var to = q.Values + group * q.GroupSize;
-            var max = Floats.Zero;
-            for (var i = 0; i < q.GroupSize; i += Floats.Count)
-                max = Vector256.Max(max, Vector256.Abs(Vector256.Load(from + i)));
+            // As whole numbers, magnitudes have the same order, with infinity and then NaN above all others.
+            var greatest = Ints.Zero;
+            for (var i = 0; i < q.GroupSize; i += Ints.Count)
+                greatest = Vector256.Max(greatest, Vector256.Load(from + i).AsInt32() & Vector256.Create(int.MaxValue));
 
-            var scale = q.Scales[group] = Lanes256.MaxLane(max) / Int8Groups.MaxMagnitude;
+            var scale = q.Scales[group] = BitConverter.Int32BitsToSingle(MaxLane(greatest)) / Int8Groups.MaxMagnitude;
             var scales = Vector256.Create(scale);
             var sum = Floats.Zero;
             for (var i = 0; i < q.GroupSize; i += Floats.Count)
@@ -57,6 +58,15 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
             }
             q.Sums[group] = (int)Lanes256.Sum(sum);
         }
+    }
+
+    /// <summary>The greatest of eight.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    protected static int MaxLane(Ints v)
+    {
+        var half = Vector128.Max(v.GetLower(), v.GetUpper());
+        half = Vector128.Max(half, Vector128.Shuffle(half, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.Max(half, Vector128.Shuffle(half, Vector128.Create(1, 0, 3, 2))).ToScalar();
     }
 
     /// <summary><see cref="Quantize"/> for at least eight groups of 4. The last eight may overlap those before, and then give the same numbers again.</summary>
@@ -249,7 +259,7 @@ internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : Inte
     {
         var limit = Vector256.Create(Int8Groups.MaxMagnitude);
         var quotient = Lanes256.Round(Vector256.Load(x) / scales);
-        return Vector256.Max(Vector256.Min(quotient, limit), -limit) & Sound(scales);
+        return Vector256.MaxNative(Vector256.MinNative(quotient, limit), -limit) & Sound(scales);
     }
 
     // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.

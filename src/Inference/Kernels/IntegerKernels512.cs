@@ -27,6 +27,39 @@ internal unsafe class IntegerKernels512<TProducts, THints>(IntegerKernels narrow
         base.MatVecInt8(w + (long)fours * x.Length, wScales + (long)fours * x.Groups, x, output + fours, rows - fours);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void Quantize(float* x, Int8Vector q)
+    {
+        if (q.GroupSize % (2 * Ints.Count) != 0)
+        {
+            base.Quantize(x, q);
+            return;
+        }
+        var limit = Vector512.Create((int)Int8Groups.MaxMagnitude);
+        for (var group = 0; group < q.Groups; group++)
+        {
+            var from = x + group * q.GroupSize;
+            var to = q.Values + group * q.GroupSize;
+            // As whole numbers, magnitudes have the same order, with infinity and then NaN above all others.
+            var greatest = Ints.Zero;
+            for (var i = 0; i < q.GroupSize; i += Ints.Count)
+                greatest = Vector512.Max(greatest, Vector512.Load(from + i).AsInt32() & Vector512.Create(int.MaxValue));
+
+            var scale = q.Scales[group] = BitConverter.Int32BitsToSingle(MaxLane(Vector256.Max(greatest.GetLower(), greatest.GetUpper()))) / Int8Groups.MaxMagnitude;
+            var sum = Ints.Zero;
+            var scales = Vector512.Create(scale);
+            // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
+            var sound = (Vector512.GreaterThan(scales, Floats.Zero) & Vector512.LessThan(scales, Vector512.Create(float.PositiveInfinity))).AsInt32();
+            for (var i = 0; i < q.GroupSize; i += Ints.Count)
+            {
+                var rounded = Vector512.Max(Vector512.Min(Rounded(from + i, scales), limit), -limit) & sound;
+                Avx512F.ConvertToVector128SByte(rounded).Store(to + i);
+                sum += rounded;
+            }
+            q.Sums[group] = Vector512.Sum(sum);
+        }
+    }
+
     public override void QuantizeForInt4(float* x, Int8Vector q)
     {
         if (!Int4Rows512.Takes(q))

@@ -32,7 +32,7 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreInt8(Floats v, sbyte* to)
     {
-        var integers = Vector256.ConvertToInt32(v);
+        var integers = Vector256.ConvertToInt32Native(v);
         var shorts = Vector128.Narrow(integers.GetLower(), integers.GetUpper());
         Vector128.Narrow(shorts, shorts).GetLower().Store(to);
     }
