@@ -63,15 +63,11 @@ public static class KernelSets
             : new IntegerKernels256WithoutVnni(integer128);
         sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>, NoHints>("v256", scalar, integer256));
         if (Has512)
-            sets.Insert(0, IsZen4 ? Set512<FarHints>(scalar, integer128) : Set512<NearHints>(scalar, integer128));
+            sets.Insert(0, AvxVnni.IsSupported
+                ? new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, new IntegerKernels512<AvxVnniProducts, NearHints>(integer128))
+                : IsZen4
+                ? new VectorKernels<Lanes512, Vector512<float>, FarHints>("v512", scalar, new IntegerKernels512WithoutVnni<FarHints>(integer128))
+                : new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, new IntegerKernels512WithoutVnni<NearHints>(integer128)));
         return sets;
-    }
-
-    private static VectorKernels<Lanes512, Vector512<float>, THints> Set512<THints>(KernelSet scalar, IntegerKernels integer128) where THints : struct, IHints
-    {
-        IntegerKernels integer512 = AvxVnni.IsSupported
-            ? new IntegerKernels512<AvxVnniProducts, THints>(integer128)
-            : new IntegerKernels512WithoutVnni<THints>(integer128);
-        return new("v512", scalar, integer512);
     }
 }
