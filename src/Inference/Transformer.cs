@@ -17,6 +17,9 @@ public sealed unsafe class Transformer : IDisposable
     // A batch computes whole tiles of tokens: below this, one by one is as fast.
     private const int SmallestBatch = 4;
 
+    // Keys of so many positions stay in the first cache while several heads need them: whole key blocks.
+    private const int PositionsAtOnce = 8 * KernelSet.KeyBlock;
+
     private readonly LlamaModel _model;
     private readonly bool _mayBatch;
     private readonly KernelSet _kernels;
@@ -308,13 +311,21 @@ public sealed unsafe class Transformer : IDisposable
     {
         var c = _model.Config;
         var count = _pos + 1;
+        var headsOfAKey = c.NHeads / c.NKvHeads;
         var heads = Part.Of(c.NHeads, piece, _heads * _workers.Length, block: 1);
-        for (var head = heads.Start; head < heads.End; head++)
+        // The heads of a key take each step together, so that its keys, some positions at a time, and then its values come from memory once.
+        var atOnce = headsOfAKey == 1 ? count : PositionsAtOnce;
+        for (int first = heads.Start, end; first < heads.End; first = end)
         {
-            var kvHead = head / (c.NHeads / c.NKvHeads);
-            _kernels.AttentionScores(_q + head * c.HeadSize, _cache.Keys(l, kvHead), me.Scores, count, c.HeadSize);
-            _kernels.Softmax(me.Scores, count);
-            _kernels.AttentionSum(me.Scores, _cache.Values(l, kvHead), me.Found + head * c.HeadSize, count, c.HeadSize);
+            var kvHead = first / headsOfAKey;
+            end = Math.Min((kvHead + 1) * headsOfAKey, heads.End);
+            for (var from = 0; from < count; from += atOnce)
+                for (var head = first; head < end; head++)
+                    _kernels.AttentionScores(_q + head * c.HeadSize, _cache.Keys(l, kvHead) + (long)from * c.HeadSize, me.Scores(head) + from, Math.Min(atOnce, count - from), c.HeadSize);
+            for (var head = first; head < end; head++)
+                _kernels.Softmax(me.Scores(head), count);
+            for (var head = first; head < end; head++)
+                _kernels.AttentionSum(me.Scores(head), _cache.Values(l, kvHead), me.Found + head * c.HeadSize, count, c.HeadSize);
         }
         if (!me.Hand.TryKeep(piece))
             return;
@@ -396,8 +407,10 @@ public sealed unsafe class Transformer : IDisposable
         /// <summary>The shared hidden state, with an int8 form of its own, (hidden_dim).</summary>
         public Activation Hidden { get; } = new(hidden, model.Config.HiddenDim, model.GroupSize, buffers);
 
-        /// <summary>Attention scores of one head, (seq_len) in whole key blocks.</summary>
-        public float* Scores { get; } = buffers.Allocate<float>(KvCache.RoundUp(model.Config.MaxSeqLen));
+        private readonly float* _scores = buffers.Allocate<float>((long)(model.Config.NHeads / model.Config.NKvHeads) * KvCache.RoundUp(model.Config.MaxSeqLen));
+
+        /// <summary>Attention scores of one head, (seq_len) in whole key blocks. Heads that share a key have each their own.</summary>
+        public float* Scores(int head) => _scores + (long)(head % (model.Config.NHeads / model.Config.NKvHeads)) * KvCache.RoundUp(model.Config.MaxSeqLen);
 
         /// <summary>Queries, (dim).</summary>
         public float* Q { get; } = buffers.Allocate<float>(model.Config.Dim);

@@ -10,7 +10,6 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <summary>The integer kernels in registers of 32 bytes, by products of bytes: AVX-VNNI. AVX2 alone has <see cref="IntegerKernels256WithoutVnni"/>.</summary>
 /// <typeparam name="TProducts">How this processor multiplies bytes.</typeparam>
 /// <param name="narrow">The set for groups that are not whole registers.</param>
-/// <remarks>.NET 10 has no 512-bit form of the int8 dot product, and its 256-bit form already outruns memory.</remarks>
 internal unsafe class IntegerKernels256<TProducts>(IntegerKernels narrow) : IntegerKernels
     where TProducts : struct, IByteProducts
 {
