@@ -312,20 +312,21 @@ public sealed unsafe class Transformer : IDisposable
         var c = _model.Config;
         var count = _pos + 1;
         var headsOfAKey = c.NHeads / c.NKvHeads;
+        var atOnce = headsOfAKey == 1 ? count : PositionsAtOnce;
+        nint stride = KvCache.RoundUp(c.MaxSeqLen);
         var heads = Part.Of(c.NHeads, piece, _heads * _workers.Length, block: 1);
         // The heads of a key take each step together, so that its keys, some positions at a time, and then its values come from memory once.
-        var atOnce = headsOfAKey == 1 ? count : PositionsAtOnce;
-        for (int first = heads.Start, end; first < heads.End; first = end)
+        for (int head = heads.Start, together; head < heads.End; head += together)
         {
-            var kvHead = first / headsOfAKey;
-            end = Math.Min((kvHead + 1) * headsOfAKey, heads.End);
-            for (var from = 0; from < count; from += atOnce)
-                for (var head = first; head < end; head++)
-                    _kernels.AttentionScores(_q + head * c.HeadSize, _cache.Keys(l, kvHead) + (long)from * c.HeadSize, me.Scores(head) + from, Math.Min(atOnce, count - from), c.HeadSize);
-            for (var head = first; head < end; head++)
-                _kernels.Softmax(me.Scores(head), count);
-            for (var head = first; head < end; head++)
-                _kernels.AttentionSum(me.Scores(head), _cache.Values(l, kvHead), me.Found + head * c.HeadSize, count, c.HeadSize);
+            var kvHead = head / headsOfAKey;
+            together = Math.Min((kvHead + 1) * headsOfAKey, heads.End) - head;
+            for (var t = 0; t < count; t += atOnce)
+                for (var i = 0; i < together; i++)
+                    _kernels.AttentionScores(_q + (head + i) * c.HeadSize, _cache.Keys(l, kvHead) + (long)t * c.HeadSize, me.Scores + i * stride + t, Math.Min(atOnce, count - t), c.HeadSize);
+            for (var i = 0; i < together; i++)
+                _kernels.Softmax(me.Scores + i * stride, count);
+            for (var i = 0; i < together; i++)
+                _kernels.AttentionSum(me.Scores + i * stride, _cache.Values(l, kvHead), me.Found + (head + i) * c.HeadSize, count, c.HeadSize);
         }
         if (!me.Hand.TryKeep(piece))
             return;
@@ -407,10 +408,8 @@ public sealed unsafe class Transformer : IDisposable
         /// <summary>The shared hidden state, with an int8 form of its own, (hidden_dim).</summary>
         public Activation Hidden { get; } = new(hidden, model.Config.HiddenDim, model.GroupSize, buffers);
 
-        private readonly float* _scores = buffers.Allocate<float>((long)(model.Config.NHeads / model.Config.NKvHeads) * KvCache.RoundUp(model.Config.MaxSeqLen));
-
-        /// <summary>Attention scores of one head, (seq_len) in whole key blocks. Heads that share a key have each their own.</summary>
-        public float* Scores(int head) => _scores + (long)(head % (model.Config.NHeads / model.Config.NKvHeads)) * KvCache.RoundUp(model.Config.MaxSeqLen);
+        /// <summary>Attention scores of the heads that share a key, (n_heads / n_kv_heads, seq_len in whole key blocks).</summary>
+        public float* Scores { get; } = buffers.Allocate<float>((long)(model.Config.NHeads / model.Config.NKvHeads) * KvCache.RoundUp(model.Config.MaxSeqLen));
 
         /// <summary>Queries, (dim).</summary>
         public float* Q { get; } = buffers.Allocate<float>(model.Config.Dim);
