@@ -14,8 +14,9 @@ internal sealed class SharedPieces(int workers)
     /// <summary>Pieces of a step for each worker, at the most.</summary>
     public const int MostPerWorker = 64;
 
-    // A piece's claim is the number of its step, which only grows, and below that whether someone's result is the one that counts. A lower number: not yet begun.
-    // That it is kept is written elsewhere, since all look at that in every step, and a line of another core's cache is 0.2 µs away: claims stay where they are made.
+    // A piece's claim is the number of its step, which only grows, and below that whether someone's result is the one that counts. A lower number: nobody has said
+    // that it is begun. That it is kept is written elsewhere, since all look at that in every step, and a line of another core's cache is 0.2 µs away: claims stay
+    // where they are made.
     private const int StateBits = 1;
     private const long Keeping = 1;
     private const long KeptByAnother = 1; // than the worker whose piece it is

@@ -39,6 +39,32 @@ public sealed class SharedPiecesTests
     }
 
     [Fact]
+    public void TryTake_AWorkerThatKeptItsFirstPiece_HasBegunWithTheNextStepsUnlessAnotherDidIt()
+    {
+        var shared = new SharedPieces(2);
+        var (away, present) = (Hand(shared, 0), Hand(shared, 1));
+        Assert.Equal([0, 1], Take(away, perWorker: 2, count: 2));
+        Assert.Equal([2, 3], Take(present, perWorker: 2, count: 2));
+        Assert.False(away.TryTake(2, out _));
+        Assert.False(present.TryTake(2, out _));
+
+        Assert.True(away.TryTake(2, out var piece));
+        Assert.Equal(0, piece);
+        Assert.Equal([2, 3, 1, 0], Take(present, perWorker: 2, count: 4)); // 0 is begun, and done again in the end
+        Assert.False(present.TryTake(2, out _));
+
+        Assert.Equal([2, 3, 0], Take(present, perWorker: 2, count: 3)); // 0 was not its worker's: nobody waits for it
+        Assert.False(away.TryKeep(piece));
+        Assert.False(away.TryTake(2, out _)); // the second step,
+        Assert.Equal([1], Take(away, perWorker: 2, count: 1)); // and what is left of the third
+        Assert.False(away.TryTake(2, out _));
+        Assert.False(present.TryTake(2, out _));
+
+        Assert.Equal([2], Take(present, perWorker: 2, count: 1));
+        Assert.Equal([0, 1, 3], Take(away, perWorker: 2, count: 3));
+    }
+
+    [Fact]
     public void IsFirst_NothingButAnothersPieceAgain_IsTrue()
     {
         var shared = new SharedPieces(2);

@@ -23,9 +23,6 @@ internal unsafe interface ILanes<TVector> where TVector : struct
     /// <summary>Count numbers to memory of any alignment.</summary>
     static abstract void Store(TVector v, float* to);
 
-    /// <summary>Stores whole numbers of −128 to 127 as int8.</summary>
-    static abstract void StoreInt8(TVector v, sbyte* to);
-
     /// <summary>The same number in every lane.</summary>
     static abstract TVector Broadcast(float value);
 
@@ -55,12 +52,6 @@ internal unsafe interface ILanes<TVector> where TVector : struct
 
     /// <summary>v, but 0 where <paramref name="by"/> is below <paramref name="least"/>.</summary>
     static abstract TVector ZeroWhereBelow(TVector v, TVector by, float least);
-
-    /// <summary>|v|.</summary>
-    static abstract TVector Abs(TVector v);
-
-    /// <summary>Whole numbers, half away from zero; for |v| below 2²².</summary>
-    static abstract TVector Round(TVector v);
 
     /// <summary>√v.</summary>
     static abstract TVector Sqrt(TVector v);

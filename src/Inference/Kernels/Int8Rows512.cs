@@ -14,8 +14,8 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <remarks>
 /// .NET 10 has no 512-bit form of VNNI's product, and AVX-512 no instruction that turns signs. But where x is negative −w = (w ^ −1) + 1, so that
 /// Σ w · x = Σ (w ^ sign(x)) · |x| + Σ |x| over x &lt; 0, and the second sum is the same for every row. Four groups of four rows are sixteen sums, a
-/// register, which are scaled at once: half the instructions of 256 bits with VNNI, and these are what bounds it in the caches. The rows are far from
-/// each other: memory is read in four places, which is faster than in one (docs/LOG.md).
+/// register, which are scaled at once: 96 instructions for four groups of 32 and 166 for four of 64, where 256 bits with VNNI have 155 and 236, and these
+/// are what bounds it in the caches. The rows are far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).
 /// </remarks>
 internal static unsafe class Int8Rows512<TSize, THints>
     where TSize : struct, IGroupSize

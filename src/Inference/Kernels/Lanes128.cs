@@ -30,13 +30,6 @@ internal readonly unsafe struct Lanes128 : ILanes<Floats>
     public static void Store(Floats v, float* to) => Vector128.Store(v, to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreInt8(Floats v, sbyte* to)
-    {
-        var shorts = Vector128.Narrow(Vector128.ConvertToInt32(v), Vector128<int>.Zero);
-        Unsafe.WriteUnaligned(to, Vector128.Narrow(shorts, shorts).AsInt32().ToScalar());
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Broadcast(float value) => Vector128.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -67,13 +60,6 @@ internal readonly unsafe struct Lanes128 : ILanes<Floats>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector128.AndNot(v, Vector128.LessThan(by, Vector128.Create(least)));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Abs(Floats v) => Vector128.Abs(v);
-
-    // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Round(Floats v) => Vector128.Truncate(v + Vector128.CopySign(Vector128.Create(0.49999997f), v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Sqrt(Floats v) => Vector128.Sqrt(v);

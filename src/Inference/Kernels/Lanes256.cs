@@ -30,14 +30,6 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     public static void Store(Floats v, float* to) => Vector256.Store(v, to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreInt8(Floats v, sbyte* to)
-    {
-        var integers = Vector256.ConvertToInt32Native(v);
-        var shorts = Vector128.Narrow(integers.GetLower(), integers.GetUpper());
-        Vector128.Narrow(shorts, shorts).GetLower().Store(to);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Broadcast(float value) => Vector256.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -70,17 +62,6 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector256.AndNot(v, Vector256.LessThan(by, Vector256.Create(least)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Abs(Floats v) => Vector256.Abs(v);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Round(Floats v) => Vector256.Truncate(AwayFromZero(v));
-
-    /// <summary>A number that cutting off rounds half away from zero.</summary>
-    /// <remarks>0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.</remarks>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats AwayFromZero(Floats v) => v + Vector256.CopySign(Vector256.Create(0.49999997f), v);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Sqrt(Floats v) => Vector256.Sqrt(v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -108,6 +89,24 @@ internal readonly unsafe struct Lanes256 : ILanes<Floats>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int IndexOf(Floats v, float value) =>
         BitOperations.TrailingZeroCount(Vector256.ExtractMostSignificantBits(Vector256.Equals(v, Vector256.Create(value))));
+
+    /// <summary>Stores whole numbers of −128 to 127 as int8.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreInt8(Floats v, sbyte* to)
+    {
+        var integers = Vector256.ConvertToInt32Native(v);
+        var shorts = Vector128.Narrow(integers.GetLower(), integers.GetUpper());
+        Vector128.Narrow(shorts, shorts).GetLower().Store(to);
+    }
+
+    /// <summary>Whole numbers, half away from zero; for |v| below 2²².</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats Round(Floats v) => Vector256.Truncate(AwayFromZero(v));
+
+    /// <summary>A number that cutting off rounds half away from zero.</summary>
+    /// <remarks>0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Floats AwayFromZero(Floats v) => v + Vector256.CopySign(Vector256.Create(0.49999997f), v);
 
     /// <summary>Eight float16 numbers as float32; exact.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -30,12 +30,6 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
     public static void Store(Floats v, float* to) => Vector512.Store(v, to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreInt8(Floats v, sbyte* to)
-    {
-        Avx512F.ConvertToVector128SByteWithSaturation(Vector512.ConvertToInt32(v)).Store(to);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Broadcast(float value) => Vector512.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -66,13 +60,6 @@ internal readonly unsafe struct Lanes512 : ILanes<Floats>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats ZeroWhereBelow(Floats v, Floats by, float least) => Vector512.ConditionalSelect(Vector512.LessThan(by, Vector512.Create(least)), Floats.Zero, v);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Abs(Floats v) => Vector512.Abs(v);
-
-    // 0.49999997 is the number before 0.5: adding it carries x.5 over, and nothing that is below.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Floats Round(Floats v) => Vector512.Truncate(v + Vector512.CopySign(Vector512.Create(0.49999997f), v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Floats Sqrt(Floats v) => Vector512.Sqrt(v);
