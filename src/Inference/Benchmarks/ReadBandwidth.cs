@@ -85,7 +85,7 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<long> Line<THints>(byte* from) where THints : struct, IHints
     {
-        THints.Give(from);
+        THints.Ask(from + THints.Distance);
         return Vector256.Load((long*)from) + Vector256.Load((long*)from + Vector256<long>.Count);
     }
 }

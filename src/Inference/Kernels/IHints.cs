@@ -9,11 +9,7 @@ internal unsafe interface IHints
     static abstract nint Distance { get; }
 
     /// <summary>Tells of a cache line.</summary>
-    /// <param name="reading">The one that is read now.</param>
-    static abstract void Give(void* reading);
-
-    /// <summary>Tells of a cache line.</summary>
-    /// <param name="told">The line itself: for a kernel that goes by what it tells of, and reads <see cref="Distance"/> behind.</param>
+    /// <param name="told">The line itself, <see cref="Distance"/> from the one that is read now.</param>
     static abstract void Ask(void* told);
 }
 
@@ -21,11 +17,6 @@ internal unsafe interface IHints
 internal readonly unsafe struct NoHints : IHints
 {
     public static nint Distance => 0;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading)
-    {
-    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Ask(void* told)
@@ -39,9 +30,6 @@ internal readonly unsafe struct NearHints : IHints
     public static nint Distance => Prefetching.NearDistance;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading) => Ask((byte*)reading + Distance);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Ask(void* told) => Prefetching.Line(told);
 }
 
@@ -49,9 +37,6 @@ internal readonly unsafe struct NearHints : IHints
 internal readonly unsafe struct FarHints : IHints
 {
     public static nint Distance => Prefetching.Distance;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Give(void* reading) => Ask((byte*)reading + Distance);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Ask(void* told) => Prefetching.FarLine(told);

@@ -99,13 +99,9 @@ internal static unsafe class Int8Rows512<TSize, THints>
     private static nint Place(nint column) => 2 * (column & -Block) + (column & (Block - 1));
 
     /// <summary>Four numbers of each row, (rows, 4).</summary>
-    /// <remarks>By insertions: Vector512.Create of two halves goes through memory in .NET 10, and waits there for the one before.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Rows(float* a, float* b, float* c, float* d)
-    {
-        var first = Vector256.Create(Vector128.Load(a), Vector128.Load(b));
-        return Avx512DQ.InsertVector256(first.ToVector512Unsafe(), Vector256.Create(Vector128.Load(c), Vector128.Load(d)), 1);
-    }
+    private static Vector512<float> Rows(float* a, float* b, float* c, float* d) =>
+        Lanes512.Join(Vector256.Create(Vector128.Load(a), Vector128.Load(b)), Vector256.Create(Vector128.Load(c), Vector128.Load(d)));
 
     /// <summary>Σ (w ^ sign(x)) · |x| of four groups of four rows, (groups, rows).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

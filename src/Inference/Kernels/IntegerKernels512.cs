@@ -48,8 +48,7 @@ internal unsafe class IntegerKernels512<TProducts, THints>(IntegerKernels narrow
             var scale = q.Scales[group] = BitConverter.Int32BitsToSingle(MaxLane(Vector256.Max(greatest.GetLower(), greatest.GetUpper()))) / Int8Groups.MaxMagnitude;
             var sum = Ints.Zero;
             var scales = Vector512.Create(scale);
-            // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
-            var sound = (Vector512.GreaterThan(scales, Floats.Zero) & Vector512.LessThan(scales, Vector512.Create(float.PositiveInfinity))).AsInt32();
+            var sound = Sound(scales).AsInt32();
             for (var i = 0; i < q.GroupSize; i += Ints.Count)
             {
                 var rounded = Vector512.Max(Vector512.Min(Rounded(from + i, scales), limit), -limit) & sound;
@@ -111,8 +110,7 @@ internal unsafe class IntegerKernels512<TProducts, THints>(IntegerKernels narrow
 
         var scales = greatest.AsSingle() / Vector512.Create(Int8Groups.MaxMagnitude);
         scales.Store(toScales);
-        // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
-        var sound = (Vector512.GreaterThan(scales, Floats.Zero) & Vector512.LessThan(scales, Vector512.Create(float.PositiveInfinity))).AsSByte();
+        var sound = Sound(scales).AsSByte();
         // Four features' tokens, as packing leaves them in a quarter of the register, to four features of each token.
         var order = Vector512.Create(Vector256.Create(Vector128.Create((sbyte)0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
         var sum = Ints.Zero;
@@ -127,6 +125,10 @@ internal unsafe class IntegerKernels512<TProducts, THints>(IntegerKernels narrow
         }
         sum.Store(toSums);
     }
+
+    // Where the scale is 0, infinite or NaN, so is the quotient not a number, and its value 0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Floats Sound(Floats scales) => Vector512.GreaterThan(scales, Floats.Zero) & Vector512.LessThan(scales, Vector512.Create(float.PositiveInfinity));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Ints Rounded(float* x, Floats scales)

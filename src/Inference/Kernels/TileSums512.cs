@@ -11,6 +11,6 @@ internal readonly struct TileSums512 : ITileSums
     public static unsafe void Add(Vector256<int> dot0, Vector256<int> dot1, float* wScale, float* xScales, float* sums)
     {
         var scales = Vector512.Create(Unsafe.ReadUnaligned<float>(wScale)) * Vector512.Load(xScales);
-        Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(Avx512F.InsertVector256(dot0.ToVector512Unsafe(), dot1, 1)), scales, Vector512.Load(sums)).Store(sums);
+        Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(Lanes512.Join(dot0, dot1)), scales, Vector512.Load(sums)).Store(sums);
     }
 }

@@ -395,7 +395,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TVector MultiplyAddHinted(float* w, TVector x, TVector sum)
     {
-        THints.Give(w);
+        THints.Ask((byte*)w + THints.Distance);
         return TLanes.MultiplyAdd(TLanes.Load(w), x, sum);
     }
 
