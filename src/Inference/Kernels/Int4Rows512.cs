@@ -9,13 +9,15 @@ using Shorts = System.Runtime.Intrinsics.Vector512<short>;
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>Rows of 4-bit weights by one vector, in registers of 64 bytes: <see cref="IntegerKernels.MatVecInt4"/> for groups of 32.</summary>
+/// <typeparam name="THints">What suits this processor's memory system.</typeparam>
 /// <remarks>
 /// Unpacking costs more than multiplying, and AVX-512 halves it. .NET 10 has no 512-bit form of VNNI's product, but codes of 0 to 15 do without:
 /// sums of four products stay below 15 · 127 · 4 = 7,620, and four of these still fit an int16. So a register of codes of each of four rows, four groups
 /// a row, is folded into one register before anything is widened, and all sixteen sums are scaled at once. A row is a lane of each quarter: it ends
 /// without a sum across the register. The rows are far from each other: memory is read in four places, which is faster than in one (docs/LOG.md).
 /// </remarks>
-internal static unsafe class Int4Rows512
+internal static unsafe class Int4Rows512<THints>
+    where THints : struct, IHints
 {
     private const int GroupSize = 32;
 
@@ -26,9 +28,6 @@ internal static unsafe class Int4Rows512
 
     // An activation of more columns would need too much of the stack.
     private const int MostColumns = 1 << 16;
-
-    // What is asked for while something is read.
-    private const nint Ahead = Prefetching.NearDistance;
 
     /// <summary>Whether an activation has such groups, enough of them and not too many.</summary>
     public static bool Takes(in Int8Vector x) => x.GroupSize == GroupSize && x.Groups >= Quad && x.Length <= MostColumns;
@@ -78,13 +77,13 @@ internal static unsafe class Int4Rows512
         for (nint row = 0; row < rows; row++, w += bytes, wScales += groups)
         {
             var sums = Floats.Zero;
-            var codes = w + Ahead;
+            var codes = w + THints.Distance;
             var scales = wScales;
             var values = x.Values;
             for (nint i = 0; i < end; i += Sums, codes += Bytes.Count, scales += Quad, values += QuadValues)
                 sums = AddQuad(sums, codes, apart, scales, scalesApart, values, offsets + i, xScales + i);
             if (over > 0)
-                sums = AddQuad(sums, w + bytes - Bytes.Count + Ahead, apart, wScales + groups - Quad, scalesApart, last, offsets + end, xScales + end);
+                sums = AddQuad(sums, w + bytes - Bytes.Count + THints.Distance, apart, wScales + groups - Quad, scalesApart, last, offsets + end, xScales + end);
             var halves = sums.GetLower() + sums.GetUpper();
             var four = halves.GetLower() + halves.GetUpper();
             for (var i = 0; i < 4; i++)
@@ -126,9 +125,9 @@ internal static unsafe class Int4Rows512
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Shorts Products(byte* w, SBytes low, SBytes high)
     {
-        Prefetching.Line(w);
+        THints.Ask(w);
         var nibble = Vector512.Create((byte)0x0f);
-        var codes = Vector512.Load(w - Ahead);
+        var codes = Vector512.Load(w - THints.Distance);
         return Avx512BW.MultiplyAddAdjacent(codes & nibble, low) + Avx512BW.MultiplyAddAdjacent((codes.AsUInt16() >>> 4).AsByte() & nibble, high);
     }
 

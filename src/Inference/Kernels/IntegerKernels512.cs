@@ -61,19 +61,19 @@ internal unsafe class IntegerKernels512<TProducts, THints>(IntegerKernels narrow
 
     public override void QuantizeForInt4(float* x, Int8Vector q)
     {
-        if (!Int4Rows512.Takes(q))
+        if (!Int4Rows512<THints>.Takes(q))
         {
             base.QuantizeForInt4(x, q);
             return;
         }
         Quantize(x, q);
-        Int4Rows512.Arrange(q);
+        Int4Rows512<THints>.Arrange(q);
     }
 
     public override void MatVecInt4(byte* w, Half* wScales, Int8Vector x, float* output, int rows)
     {
-        if (Int4Rows512.Takes(x))
-            Int4Rows512.MatVec(w, wScales, x, output, rows);
+        if (Int4Rows512<THints>.Takes(x))
+            Int4Rows512<THints>.MatVec(w, wScales, x, output, rows);
         else
             base.MatVecInt4(w, wScales, x, output, rows);
     }
