@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference.Tests;
@@ -16,12 +17,19 @@ public sealed unsafe class KernelTests
 
     public static TheoryData<string> VectorSets => [.. KernelSets.Supported.Select(set => set.Name).Where(name => name != "scalar")];
 
-    [Theory, MemberData(nameof(Sets))]
+    // Zen 4's v512 leaves rows to v256: there, too, those of 512 bits must be right.
+    public static TheoryData<string> RowSets => KernelSets.Has512 ? [.. KernelSets.Supported.Select(set => set.Name), "hinted"] : Sets;
+
+    private static KernelSet RowSet(string set) => set == "hinted"
+        ? new VectorKernels<Lanes512, Vector512<float>, NearHints>(set, KernelSets.Select("v256"), KernelSets.Select("v256").Integer)
+        : KernelSets.Select(set);
+
+    [Theory, MemberData(nameof(RowSets))]
     public void MatVec_AnyShape_IsWithinItsSummationBound(string set) => ForEachLength(n =>
     {
         const int Rows = 5;
         var (w, x, output) = (Values(Rows * n, 1), Values(n, 2), PinnedArray.Of<float>(Rows));
-        KernelSets.Select(set).MatVec(w.Pointer(), x.Pointer(), output.Pointer(), Rows, n);
+        RowSet(set).MatVec(w.Pointer(), x.Pointer(), output.Pointer(), Rows, n);
         for (var r = 0; r < Rows; r++)
         {
             var (exact, magnitude) = (0.0, 0.0);
@@ -34,11 +42,11 @@ public sealed unsafe class KernelTests
         }
     });
 
-    [Theory, MemberData(nameof(Sets))]
+    [Theory, MemberData(nameof(RowSets))]
     public void MatVec_RowsTakenApart_GivesTheSameBits(string set) => ForEachLength(n =>
     {
         const int Rows = 40;
-        var kernels = KernelSets.Select(set);
+        var kernels = RowSet(set);
         var (w, x, whole, parts) = (Values(Rows * n, 3), Values(n, 4), PinnedArray.Of<float>(Rows), PinnedArray.Of<float>(Rows));
         kernels.MatVec(w.Pointer(), x.Pointer(), whole.Pointer(), Rows, n);
         for (var start = 0; start < Rows; start += KernelSet.RowBlock)

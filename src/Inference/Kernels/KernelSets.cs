@@ -50,24 +50,24 @@ public static class KernelSets
 
     private static List<KernelSet> FindSupported()
     {
+        // What is narrower than a register of one set is computed by the set before it.
         List<KernelSet> sets = [new ScalarKernels("scalar", new ScalarIntegerKernels())];
-        var scalar = sets[0];
-        var integer128 = new IntegerKernels128(scalar.Integer);
+        var integer128 = new IntegerKernels128(sets[0].Integer);
         if (Vector128.IsHardwareAccelerated)
-            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>, NoHints>("v128", scalar, integer128));
+            sets.Insert(0, new VectorKernels<Lanes128, Vector128<float>, NoHints>("v128", sets[0], integer128));
         if (!Avx2.IsSupported || !Fma.IsSupported)
             return sets;
 
         IntegerKernels integer256 = AvxVnni.IsSupported
             ? new IntegerKernels256<AvxVnniProducts>(integer128)
             : new IntegerKernels256WithoutVnni(integer128);
-        sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>, NoHints>("v256", scalar, integer256));
+        sets.Insert(0, new VectorKernels<Lanes256, Vector256<float>, NoHints>("v256", sets[0], integer256));
         if (Has512)
             sets.Insert(0, AvxVnni.IsSupported
-                ? new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, new IntegerKernels512<AvxVnniProducts, NearHints>(integer128))
+                ? new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", sets[0], new IntegerKernels512<AvxVnniProducts, NearHints>(integer128))
                 : IsZen4
-                ? new VectorKernels<Lanes512, Vector512<float>, FarHints>("v512", scalar, new IntegerKernels512WithoutVnni<FarHints>(integer128))
-                : new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", scalar, new IntegerKernels512WithoutVnni<NearHints>(integer128)));
+                ? new VectorKernels<Lanes512, Vector512<float>, NoHints>("v512", sets[0], new IntegerKernels512WithoutVnni<FarHints>(integer128), rowSet: sets[0])
+                : new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", sets[0], new IntegerKernels512WithoutVnni<NearHints>(integer128)));
         return sets;
     }
 }

@@ -9,8 +9,9 @@ namespace LlamaFullstack.Inference.Kernels;
 /// <param name="name">The set's name.</param>
 /// <param name="narrow">The set for what is narrower than a register; in the end the scalar one.</param>
 /// <param name="integer">The integer kernels, in the width that this processor does best.</param>
+/// <param name="rowSet">The set that multiplies rows by a vector, where this processor reads memory faster in another width.</param>
 /// <remarks>One source for all widths, so that a set cannot differ from the others by mistake.</remarks>
-internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name, KernelSet narrow, IntegerKernels integer) : KernelSet(name, integer)
+internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name, KernelSet narrow, IntegerKernels integer, KernelSet? rowSet = null) : KernelSet(name, integer)
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
     where THints : struct, IHints
@@ -18,9 +19,9 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override void MatVec(float* w, float* x, float* output, int rows, int cols)
     {
-        if (cols < TLanes.Count)
+        if (rowSet is not null || cols < TLanes.Count)
         {
-            narrow.MatVec(w, x, output, rows, cols);
+            (rowSet ?? narrow).MatVec(w, x, output, rows, cols);
             return;
         }
         // Four rows at once, far from each other: memory is read in four places, 1.3 to 1.7 times as fast as in one (docs/LOG.md). Not measured on Arm; with SSE a row keeps four sums for its accuracy, for which sixteen registers have no room in four rows.
