@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using LlamaFullstack.Inference.Kernels;
 
 namespace LlamaFullstack.Inference;
@@ -12,7 +13,7 @@ namespace LlamaFullstack.Inference;
 public sealed class Sampler
 {
     private readonly KernelSet _kernels = KernelSets.Select();
-    private readonly float[] _probabilities;
+    private readonly float[] _exponentials;
     private readonly ulong[] _candidates;
     private ulong _state;
 
@@ -33,7 +34,7 @@ public sealed class Sampler
         Temperature = temperature;
         TopP = topP;
         _state = seed;
-        _probabilities = new float[vocabSize];
+        _exponentials = new float[vocabSize];
         _candidates = new ulong[vocabSize];
     }
 
@@ -49,8 +50,8 @@ public sealed class Sampler
     /// <exception cref="InvalidDataException">A logit is NaN, or the largest is infinite: the model's weights are damaged.</exception>
     public int Sample(ReadOnlySpan<float> logits)
     {
-        if (logits.Length != _probabilities.Length)
-            throw new ArgumentException($"{logits.Length} logits for a vocabulary of {_probabilities.Length}.", nameof(logits));
+        if (logits.Length != _exponentials.Length)
+            throw new ArgumentException($"{logits.Length} logits for a vocabulary of {_exponentials.Length}.", nameof(logits));
         var likeliest = ArgMax(logits);
         if (!float.IsFinite(logits[likeliest]))
             throw NotAModels();
@@ -61,8 +62,8 @@ public sealed class Sampler
         // A temperature so near 0 that the division overflows leaves nothing but the likeliest token.
         if (!float.IsFinite(logits[likeliest] / Temperature) && float.IsFinite(logits[likeliest]))
             return likeliest;
-        Softmax(logits, logits[likeliest] / Temperature);
-        return TopP is 0 or 1 ? SampleAll(coin) : SampleTopP(coin, likeliest);
+        var sum = Exponentials(logits, logits[likeliest] / Temperature);
+        return TopP is 0 or 1 ? SampleAll(coin, sum) : SampleTopP(coin, sum, likeliest);
     }
 
     /// <summary>The next number of xorshift64*, 0 ≤ coin &lt; 1, in steps of 2⁻²⁴.</summary>
@@ -83,35 +84,52 @@ public sealed class Sampler
         return index >= 0 ? index : throw NotAModels();
     }
 
-    /// <summary>p[i] = exp(logits[i] / T − max) / Σ, summed from the first token to the last.</summary>
-    private void Softmax(ReadOnlySpan<float> logits, float max)
+    /// <summary>e[i] = exp(logits[i] / T − max).</summary>
+    /// <returns>Their sum, from the first token to the last.</returns>
+    private unsafe float Exponentials(ReadOnlySpan<float> logits, float max)
     {
-        var p = _probabilities.AsSpan();
         var sum = 0f;
-        for (var i = 0; i < p.Length; i++)
-            sum += p[i] = MathF.Exp(logits[i] / Temperature - max);
-        if (float.IsNaN(sum))
-            throw NotAModels();
-        for (var i = 0; i < p.Length; i++)
-            p[i] /= sum;
+        fixed (float* from = logits, to = _exponentials)
+        {
+            var i = 0;
+            for (; i <= logits.Length - CMath.Count; i += CMath.Count)
+            {
+                var scaled = Vector256.Load(from + i);
+                if (Temperature != 1)
+                    scaled /= Vector256.Create(Temperature);
+                CMath.Exp(scaled - Vector256.Create(max), to + i);
+                sum = CMath.AddInOrder(sum, Vector256.Load(to + i));
+            }
+            for (; i < logits.Length; i++)
+                sum += to[i] = MathF.Exp(from[i] / Temperature - max);
+        }
+        return float.IsNaN(sum) ? throw NotAModels() : sum;
     }
 
-    private int SampleAll(float coin)
+    private int SampleAll(float coin, float sum)
     {
-        var cdf = 0f;
-        for (var token = 0; token < _probabilities.Length; token++)
+        var (cdf, token) = (0f, 0);
+        // Eight at a time, up to those among which the coin falls.
+        for (; token <= _exponentials.Length - CMath.Count; token += CMath.Count)
         {
-            cdf += _probabilities[token];
+            var next = CMath.AddInOrder(cdf, Vector256.Create(_exponentials, token) / Vector256.Create(sum));
+            if (coin < next)
+                break;
+            cdf = next;
+        }
+        for (; token < _exponentials.Length; token++)
+        {
+            cdf += _exponentials[token] / sum;
             if (coin < cdf)
                 return token;
         }
-        return _probabilities.Length - 1; // the sum was rounded to less than the coin
+        return _exponentials.Length - 1; // the sum was rounded to less than the coin
     }
 
     /// <summary>Picks from the likeliest tokens: they are taken off a heap one by one until they exceed top-p, the rest is never sorted.</summary>
-    private int SampleTopP(float coin, int likeliest)
+    private int SampleTopP(float coin, float sum, int likeliest)
     {
-        var count = FindCandidates();
+        var count = FindCandidates(sum);
         if (count == 0)
             return likeliest; // every token is below the cutoff: a flat distribution and a tiny top-p
         var heap = _candidates.AsSpan(0, count);
@@ -142,13 +160,22 @@ public sealed class Sampler
     }
 
     /// <summary>Tokens whose probability is at least (1 − top-p) / (n − 1): a smaller one cannot be in the set.</summary>
-    private int FindCandidates()
+    private unsafe int FindCandidates(float sum)
     {
-        var cutoff = (1f - TopP) / (_probabilities.Length - 1);
+        var cutoff = (1f - TopP) / (_exponentials.Length - 1);
         var count = 0;
-        for (var token = 0; token < _probabilities.Length; token++)
-            if (_probabilities[token] >= cutoff)
-                _candidates[count++] = Candidate(_probabilities[token], token);
+        fixed (float* e = _exponentials)
+        {
+            // Most are far below. What is not, by more than rounding may be off, is divided.
+            var least = Vector256.Create(cutoff * sum * 0.999999f);
+            for (var token = 0; token < _exponentials.Length; token++)
+            {
+                while (token <= _exponentials.Length - CMath.Count && Vector256.LessThanAll(Vector256.Load(e + token), least))
+                    token += CMath.Count;
+                if (token < _exponentials.Length && e[token] / sum >= cutoff)
+                    _candidates[count++] = Candidate(e[token] / sum, token);
+            }
+        }
         return count;
     }
 

@@ -36,6 +36,18 @@ public sealed class SamplerTests
                 Assert.Equal(naive.Sample(logits), sampler.Sample(logits));
         });
 
+    [Theory]
+    [InlineData(1f)]
+    [InlineData(3f)]
+    [InlineData(20f)]
+    public void Sample_AWholeVocabulary_IsWhatTheNaiveSamplerChooses(float spread) =>
+        Gen.Select(Gen.Int[1, 1 << 30], Gen.OneOf(0.5f, 1f), Gen.OneOf(0.9f, 1f), Gen.ULong[1, ulong.MaxValue]).Sample((start, temperature, topP, seed) =>
+        {
+            var random = new Random(start);
+            var logits = Enumerable.Range(0, 32_003).Select(_ => spread * (float)Math.Log(1 / (1 - random.NextDouble()) - 1 + 1e-9)).ToArray();
+            Assert.Equal(new NaiveSampler(temperature, topP, seed).Sample(logits), new Sampler(logits.Length, temperature, topP, seed).Sample(logits));
+        }, iter: 20);
+
     [Fact]
     public void Sample_ManyEqualProbabilities_TakesTheLowerTokensFirst() =>
         // Few distinct logits, so that ties straddle the edge of the set.

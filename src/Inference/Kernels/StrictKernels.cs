@@ -43,4 +43,38 @@ internal sealed unsafe class StrictKernels(IntegerKernels integer) : ScalarKerne
             sum.Store(output + at);
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal override void Softmax(float* x, int n)
+    {
+        var max = x[0];
+        for (var t = 1; t < n; t++)
+            max = Math.Max(max, x[t]);
+
+        var (sum, i) = (0f, 0);
+        for (; i <= n - CMath.Count; i += CMath.Count)
+        {
+            CMath.Exp(Vector256.Load(x + i) - Vector256.Create(max), x + i);
+            sum = CMath.AddInOrder(sum, Vector256.Load(x + i));
+        }
+        for (; i < n; i++)
+            sum += x[i] = MathF.Exp(x[i] - max);
+
+        for (i = 0; i < n; i++)
+            x[i] /= sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal override void SwiGlu(float* gate, float* up, float* output, int n)
+    {
+        var i = 0;
+        for (; i <= n - CMath.Count; i += CMath.Count)
+        {
+            var g = Vector256.Load(gate + i);
+            CMath.Exp(-g, output + i);
+            var sigmoid = Vector256<float>.One / (Vector256<float>.One + Vector256.Load(output + i));
+            (g * sigmoid * Vector256.Load(up + i)).Store(output + i);
+        }
+        base.SwiGlu(gate + i, up + i, output + i, n - i);
+    }
 }
