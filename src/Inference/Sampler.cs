@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using LlamaFullstack.Inference.Kernels;
 
@@ -86,6 +87,7 @@ public sealed class Sampler
 
     /// <summary>e[i] = exp(logits[i] / T − max).</summary>
     /// <returns>Their sum, from the first token to the last.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private unsafe float Exponentials(ReadOnlySpan<float> logits, float max)
     {
         var sum = 0f;
@@ -106,6 +108,7 @@ public sealed class Sampler
         return float.IsNaN(sum) ? throw NotAModels() : sum;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int SampleAll(float coin, float sum)
     {
         var (cdf, token) = (0f, 0);
@@ -160,6 +163,7 @@ public sealed class Sampler
     }
 
     /// <summary>Tokens whose probability is at least (1 − top-p) / (n − 1): a smaller one cannot be in the set.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private unsafe int FindCandidates(float sum)
     {
         var cutoff = (1f - TopP) / (_exponentials.Length - 1);
