@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using LlamaFullstack.Inference.Kernels;
@@ -13,9 +14,16 @@ namespace LlamaFullstack.Inference;
 /// </remarks>
 public sealed class Sampler
 {
+    // Of a candidate: its token, and above it how far its probability is below 1.
+    private const int TokenBits = 32;
+    private const int ProbabilityBits = 30;
+    private const int DigitBits = 10;
+    private const uint One = 0x3f80_0000; // the bits of 1f
+
     private readonly KernelSet _kernels = KernelSets.Select();
     private readonly float[] _exponentials;
     private readonly ulong[] _candidates;
+    private readonly ulong[] _sorted;
     private ulong _state;
 
     /// <summary>Prepares to sample.</summary>
@@ -37,6 +45,7 @@ public sealed class Sampler
         _state = seed;
         _exponentials = new float[vocabSize];
         _candidates = new ulong[vocabSize];
+        _sorted = new ulong[vocabSize];
     }
 
     /// <summary>What logits are divided by.</summary>
@@ -129,37 +138,25 @@ public sealed class Sampler
         return _exponentials.Length - 1; // the sum was rounded to less than the coin
     }
 
-    /// <summary>Picks from the likeliest tokens: they are taken off a heap one by one until they exceed top-p, the rest is never sorted.</summary>
+    /// <summary>Picks from the likeliest tokens, as few as exceed top-p together.</summary>
     private int SampleTopP(float coin, float sum, int likeliest)
     {
-        var count = FindCandidates(sum);
-        if (count == 0)
+        var candidates = Sorted(FindCandidates(sum));
+        if (candidates.IsEmpty)
             return likeliest; // every token is below the cutoff: a flat distribution and a tiny top-p
-        var heap = _candidates.AsSpan(0, count);
-        for (var parent = count / 2 - 1; parent >= 0; parent--)
-            SiftDown(heap, parent);
-
-        // Taken candidates go where the heap has shrunk: from the end of the array to its front.
-        var cumulative = 0f;
-        var left = count;
-        do
-        {
-            left--;
-            (heap[0], heap[left]) = (heap[left], heap[0]);
-            SiftDown(heap[..left], 0);
-            cumulative += ProbabilityOf(heap[left]);
-        }
-        while (cumulative <= TopP && left > 0);
+        var (cumulative, count) = (0f, 0);
+        while (cumulative <= TopP && count < candidates.Length)
+            cumulative += ProbabilityOf(candidates[count++]);
 
         var r = coin * cumulative;
         var cdf = 0f;
-        for (var i = count - 1; i >= left; i--)
+        foreach (var candidate in candidates[..count])
         {
-            cdf += ProbabilityOf(heap[i]);
+            cdf += ProbabilityOf(candidate);
             if (r < cdf)
-                return TokenOf(heap[i]);
+                return TokenOf(candidate);
         }
-        return TokenOf(heap[left]); // rounding
+        return TokenOf(candidates[count - 1]); // rounding
     }
 
     /// <summary>Tokens whose probability is at least (1 − top-p) / (n − 1): a smaller one cannot be in the set.</summary>
@@ -170,38 +167,64 @@ public sealed class Sampler
         var count = 0;
         fixed (float* e = _exponentials)
         {
+            var found = stackalloc float[CMath.Count];
             // Most are far below. What is not, by more than rounding may be off, is divided.
             var least = Vector256.Create(cutoff * sum * 0.999999f);
-            for (var token = 0; token < _exponentials.Length; token++)
+            var token = 0;
+            for (; token <= _exponentials.Length - CMath.Count; token += CMath.Count)
             {
-                while (token <= _exponentials.Length - CMath.Count && Vector256.LessThanAll(Vector256.Load(e + token), least))
-                    token += CMath.Count;
-                if (token < _exponentials.Length && e[token] / sum >= cutoff)
-                    _candidates[count++] = Candidate(e[token] / sum, token);
+                var exponentials = Vector256.Load(e + token);
+                if (Vector256.LessThanAll(exponentials, least))
+                    continue;
+                var probabilities = exponentials / Vector256.Create(sum);
+                probabilities.Store(found);
+                for (var lanes = Vector256.GreaterThanOrEqual(probabilities, Vector256.Create(cutoff)).ExtractMostSignificantBits(); lanes != 0; lanes &= lanes - 1)
+                {
+                    var lane = BitOperations.TrailingZeroCount(lanes);
+                    _candidates[count++] = Candidate(found[lane], token + lane);
+                }
             }
+            for (; token < _exponentials.Length; token++)
+                if (e[token] / sum >= cutoff)
+                    _candidates[count++] = Candidate(e[token] / sum, token);
         }
         return count;
     }
 
-    // A candidate is one number that sorts by probability, then by the lower token: the bits of a positive float sort as it does.
-    private static ulong Candidate(float probability, int token) => (ulong)BitConverter.SingleToUInt32Bits(probability) << 32 | ~(uint)token;
-
-    private static float ProbabilityOf(ulong candidate) => BitConverter.UInt32BitsToSingle((uint)(candidate >> 32));
-
-    private static int TokenOf(ulong candidate) => (int)~(uint)candidate;
-
-    private static void SiftDown(Span<ulong> heap, int parent)
+    /// <summary>The first candidates in the order of their numbers: by their digits, the last one first, where they are too many for a sort that compares.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private ReadOnlySpan<ulong> Sorted(int count)
     {
-        for (var child = 2 * parent + 1; child < heap.Length; child = 2 * parent + 1)
+        const int digits = 1 << DigitBits;
+        if (count < digits)
         {
-            if (child + 1 < heap.Length && heap[child + 1] > heap[child])
-                child++;
-            if (heap[parent] >= heap[child])
-                return;
-            (heap[parent], heap[child]) = (heap[child], heap[parent]);
-            parent = child;
+            _candidates.AsSpan(0, count).Sort();
+            return _candidates.AsSpan(0, count);
         }
+        var (from, to) = (_candidates, _sorted);
+        Span<int> places = stackalloc int[digits];
+        // Candidates come in the order of their tokens, and what has the same digit stays in its order.
+        for (var shift = TokenBits; shift < TokenBits + ProbabilityBits; shift += DigitBits)
+        {
+            places.Clear();
+            foreach (var candidate in from.AsSpan(0, count))
+                places[(int)(candidate >> shift) & (digits - 1)]++;
+            var first = 0;
+            for (var digit = 0; digit < digits; digit++)
+                (places[digit], first) = (first, first + places[digit]);
+            foreach (var candidate in from.AsSpan(0, count))
+                to[places[(int)(candidate >> shift) & (digits - 1)]++] = candidate;
+            (from, to) = (to, from);
+        }
+        return from.AsSpan(0, count);
     }
+
+    // A candidate is one number that sorts by falling probability, then by the token: the bits of a float of 0 to 1 sort as it does.
+    private static ulong Candidate(float probability, int token) => (ulong)(One - BitConverter.SingleToUInt32Bits(probability)) << TokenBits | (uint)token;
+
+    private static float ProbabilityOf(ulong candidate) => BitConverter.UInt32BitsToSingle(One - (uint)(candidate >> TokenBits));
+
+    private static int TokenOf(ulong candidate) => (int)(uint)candidate;
 
     /// <summary>Passes logits on unless all are the same: weights of zeros give that, and weights so large that sums overflow.</summary>
     /// <exception cref="InvalidDataException">All are the same.</exception>
