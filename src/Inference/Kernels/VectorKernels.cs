@@ -176,9 +176,14 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
                 EightWeightedColumns(weights, values + i, output + i, count, headSize);
         for (; i <= headSize - 4 * TLanes.Count; i += 4 * TLanes.Count)
             if (TLanes.Registers >= 32)
-                FourWeightedColumnsInFourPlaces(weights, values + i, output + i, count, headSize);
+                WeightedColumnsInFourPlaces(4, weights, values + i, output + i, count, headSize);
             else
                 FourWeightedColumns(weights, values + i, output + i, count, headSize);
+        if (TLanes.Registers >= 32 && headSize - i >= 3 * TLanes.Count) // heads of 48, as 15M has
+        {
+            WeightedColumnsInFourPlaces(3, weights, values + i, output + i, count, headSize);
+            i += 3 * TLanes.Count;
+        }
         // The last register may overlap the one before, and then computes the same numbers again.
         for (; i < headSize; i += TLanes.Count)
         {
@@ -627,9 +632,9 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         StoreTwo(g, h, output + 6 * TLanes.Count);
     }
 
-    /// <summary>The same, a quarter of the positions in each of four places at once: memory is read faster so.</summary>
+    /// <summary>The same for three registers or four, a quarter of the positions in each of four places at once: memory is read faster so.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FourWeightedColumnsInFourPlaces(float* weights, float* values, float* output, int count, int stride)
+    private static void WeightedColumnsInFourPlaces(int registers, float* weights, float* values, float* output, int count, int stride)
     {
         nint quarter = count / 4;
         var apart = quarter * stride;
@@ -639,18 +644,31 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         var (d0, d1, d2, d3) = (TLanes.Zero, TLanes.Zero, TLanes.Zero, TLanes.Zero);
         for (nint t = 0; t < quarter; t++, values += stride)
         {
-            AddScaled(weights + t, values, TLanes.Count, ref a0, ref a1, ref a2, ref a3);
-            AddScaled(weights + t + quarter, values + apart, TLanes.Count, ref b0, ref b1, ref b2, ref b3);
-            AddScaled(weights + t + 2 * quarter, values + 2 * apart, TLanes.Count, ref c0, ref c1, ref c2, ref c3);
-            AddScaled(weights + t + 3 * quarter, values + 3 * apart, TLanes.Count, ref d0, ref d1, ref d2, ref d3);
+            AddScaled(registers, weights + t, values, ref a0, ref a1, ref a2, ref a3);
+            AddScaled(registers, weights + t + quarter, values + apart, ref b0, ref b1, ref b2, ref b3);
+            AddScaled(registers, weights + t + 2 * quarter, values + 2 * apart, ref c0, ref c1, ref c2, ref c3);
+            AddScaled(registers, weights + t + 3 * quarter, values + 3 * apart, ref d0, ref d1, ref d2, ref d3);
         }
         values += 3 * apart;
         for (var t = 4 * quarter; t < count; t++, values += stride)
-            AddScaled(weights + t, values, TLanes.Count, ref a0, ref a1, ref a2, ref a3);
+            AddScaled(registers, weights + t, values, ref a0, ref a1, ref a2, ref a3);
         TLanes.Store(TLanes.Add(TLanes.Add(a0, b0), TLanes.Add(c0, d0)), output);
         TLanes.Store(TLanes.Add(TLanes.Add(a1, b1), TLanes.Add(c1, d1)), output + TLanes.Count);
         TLanes.Store(TLanes.Add(TLanes.Add(a2, b2), TLanes.Add(c2, d2)), output + 2 * TLanes.Count);
-        TLanes.Store(TLanes.Add(TLanes.Add(a3, b3), TLanes.Add(c3, d3)), output + 3 * TLanes.Count);
+        if (registers > 3)
+            TLanes.Store(TLanes.Add(TLanes.Add(a3, b3), TLanes.Add(c3, d3)), output + 3 * TLanes.Count);
+    }
+
+    /// <summary>A number's products with three neighbouring registers, or four.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddScaled(int registers, float* number, float* from, ref TVector a, ref TVector b, ref TVector c, ref TVector d)
+    {
+        var x = TLanes.Broadcast(*number);
+        a = TLanes.MultiplyAdd(x, TLanes.Load(from), a);
+        b = TLanes.MultiplyAdd(x, TLanes.Load(from + TLanes.Count), b);
+        c = TLanes.MultiplyAdd(x, TLanes.Load(from + 2 * TLanes.Count), c);
+        if (registers > 3)
+            d = TLanes.MultiplyAdd(x, TLanes.Load(from + 3 * TLanes.Count), d);
     }
 
     /// <summary>Σ weights[t] · values[t] for one register of columns, four positions at a time.</summary>
