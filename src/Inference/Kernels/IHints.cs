@@ -33,7 +33,7 @@ internal readonly unsafe struct NearHints : IHints
     public static void Ask(void* told) => Prefetching.Line(told);
 }
 
-/// <summary>Some pages ahead, into the second cache alone, since more lines can be on their way there: Zen 4.</summary>
+/// <summary>Some pages ahead, into the second cache alone, since more lines can be on their way there: quantised rows on Zen 4.</summary>
 internal readonly unsafe struct FarHints : IHints
 {
     public static nint Distance => Prefetching.Distance;

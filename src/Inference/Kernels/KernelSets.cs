@@ -14,7 +14,7 @@ public static class KernelSets
 
     /// <summary>The sets that this processor can run, the fastest first.</summary>
     /// <remarks>
-    /// Wider is faster: decoding is bound by memory, but fewer instructions leave more loads in flight (docs/LOG.md has the ratios).
+    /// Wider is faster: decoding is bound by memory, but fewer instructions leave more loads in flight (docs/LOG.md has the ratios; float32 rows on Zen 4 are the exception).
     /// Scalar is always there, last.
     /// </remarks>
     public static IReadOnlyList<KernelSet> Supported { get; } = FindSupported();
@@ -41,7 +41,7 @@ public static class KernelSets
         get => Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported;
     }
 
-    /// <summary>Whether this is a Zen 4, AMD's family 25 with AVX-512: what its memory system is told of is other than on Intel's and on Zen 5.</summary>
+    /// <summary>Whether this is a Zen 4, AMD's family 25 with AVX-512: its memory system wants other rows and hints than Intel's and Zen 5's.</summary>
     internal static bool IsZen4 => Avx512F.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x68747541 // "Auth", the other registers have the rest
         && (X86Base.CpuId(1, 0).Eax >> 20 & 0xff) + 15 == 25;
 
