@@ -44,8 +44,9 @@ public sealed class Sampler
         TopP = topP;
         _state = seed;
         _exponentials = new float[vocabSize];
-        _candidates = new ulong[vocabSize];
-        _sorted = new ulong[vocabSize];
+        var mostCandidates = temperature == 0 || topP is 0 or 1 ? 0 : vocabSize;
+        _candidates = new ulong[mostCandidates];
+        _sorted = new ulong[mostCandidates];
     }
 
     /// <summary>What logits are divided by.</summary>
@@ -70,7 +71,7 @@ public sealed class Sampler
 
         var coin = NextCoin();
         // A temperature so near 0 that the division overflows leaves nothing but the likeliest token.
-        if (!float.IsFinite(logits[likeliest] / Temperature) && float.IsFinite(logits[likeliest]))
+        if (!float.IsFinite(logits[likeliest] / Temperature))
             return likeliest;
         var sum = Exponentials(logits, logits[likeliest] / Temperature);
         return TopP is 0 or 1 ? SampleAll(coin, sum) : SampleTopP(coin, sum, likeliest);

@@ -51,6 +51,16 @@ public sealed unsafe class CMathTests
                 Assert.Equal(terms.Aggregate(sum, (total, t) => total + t), CMath.AddInOrder(sum, Vector256.Create(terms)));
             }
         }
+        // Here a part of the sum is no more than a last place itself.
+        foreach (var bits in new[] { 0x0100_0001, 0x0112_d169, 0x017f_ffff, 0x0200_0001, 0x0280_0001, 0x0300_0001, 0x0000_0001 })
+        {
+            var sum = BitConverter.Int32BitsToSingle(bits);
+            for (var ulps = 0; ulps < 20; ulps++)
+            {
+                var terms = Enumerable.Repeat(ulps * float.Epsilon, CMath.Count).ToArray();
+                Assert.Equal(terms.Aggregate(sum, (total, t) => total + t), CMath.AddInOrder(sum, Vector256.Create(terms)));
+            }
+        }
         Assert.True(float.IsNaN(CMath.AddInOrder(1f, Vector256.Create(0f, 0, 0, float.NaN, 0, 0, 0, 0))));
     }
 

@@ -49,6 +49,19 @@ public sealed class SamplerTests
         }, iter: 20);
 
     [Fact]
+    public void Sample_SumsThatGrowByHalvesOfTheirLastPlace_IsWhatTheNaiveSamplerChooses()
+    {
+        // Each pair is so far above the one before that its sum hangs on how a tie was rounded there.
+        float[][] pairs = [[-84.56396f, -98.25502f], [-101.89264f], [-67.23578f, -74.83194f], [-49.907177f, -57.359554f], [-32.57842f, -40.176735f], [-15.53742f, -23.137728f], [0], [0]];
+        var logits = new float[8 * pairs.Length];
+        Array.Fill(logits, float.NegativeInfinity);
+        for (var i = 0; i < pairs.Length; i++)
+            pairs[i].CopyTo(logits, 8 * i);
+        foreach (var seed in new ulong[] { 7_767_648, 8_422_470, 21_588_881 })
+            Assert.Equal(new NaiveSampler(1f, 0f, seed).Sample(logits), new Sampler(logits.Length, 1f, 0f, seed).Sample(logits));
+    }
+
+    [Fact]
     public void Sample_ManyEqualProbabilities_TakesTheLowerTokensFirst() =>
         // Few distinct logits, so that ties straddle the edge of the set.
         Gen.Select(Gen.Int[0, 2].Array[2, 100], Gen.OneOf(0.2f, 0.5f, 0.9f), Gen.ULong[1, ulong.MaxValue])

@@ -22,12 +22,12 @@ internal static unsafe class CMath
     private const int BitsBeyond = 29;
     private const long Margin = 1L << (BitsBeyond - 8);
 
-    /// <summary>to[i] = expf(x[i]), as <see cref="MathF.Exp"/> has it from C, which takes as long for one.</summary>
+    /// <summary>to[i] = expf(x[i]), as <see cref="MathF.Exp"/> has it from C one by one.</summary>
     /// <param name="x">Eight numbers.</param>
     /// <param name="to">(8).</param>
     /// <remarks>
     /// float64 has exp to far more digits than float32. Rounded, it is what C gives, unless it lies so near the middle between two float32 that
-    /// C's own error decides, 0.0022 of a last place in glibc and musl: then C is asked.
+    /// C's own error decides, 0.0022 of a last place in glibc and musl: then C is asked. A C library that errs by more may differ elsewhere, by a last place.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Exp(Vector256<float> x, float* to)
@@ -43,12 +43,14 @@ internal static unsafe class CMath
     }
 
     /// <summary>sum + terms[0] + terms[1] …, rounded at each.</summary>
+    /// <param name="sum">At least 0.</param>
+    /// <param name="terms">Each at least 0.</param>
     /// <remarks>Less than half of its last place leaves a sum as it is. Where that is all there is, as with most of a vocabulary, nothing is added.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float AddInOrder(float sum, Vector256<float> terms)
     {
-        const float leastPart = 1f / (1 << 25); // half of a last place is more, or as much
-        return Vector256.LessThanOrEqualAll(terms, Vector256.Create(sum * leastPart))
+        const float leastPart = 1f / (1 << 25); // half of a last place is more; or as much, where this part is so small that it is rounded
+        return Vector256.LessThanAll(terms, Vector256.Create(sum * leastPart))
             ? sum
             : sum + terms[0] + terms[1] + terms[2] + terms[3] + terms[4] + terms[5] + terms[6] + terms[7];
     }

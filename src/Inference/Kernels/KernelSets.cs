@@ -66,7 +66,7 @@ public static class KernelSets
             sets.Insert(0, AvxVnni.IsSupported
                 ? new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", sets[0], new IntegerKernels512<AvxVnniProducts, NearHints>(integer128))
                 : IsZen4
-                ? new VectorKernels<Lanes512, Vector512<float>, NoHints>("v512", sets[0], new IntegerKernels512WithoutVnni<FarHints>(integer128), rowSet: sets[0])
+                ? new VectorKernels<Lanes512, Vector512<float>, FarHints>("v512", sets[0], new IntegerKernels512WithoutVnni<FarHints>(integer128), rowSet: sets[0])
                 : new VectorKernels<Lanes512, Vector512<float>, NearHints>("v512", sets[0], new IntegerKernels512WithoutVnni<NearHints>(integer128)));
         return sets;
     }

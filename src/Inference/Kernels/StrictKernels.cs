@@ -4,10 +4,10 @@ using Floats = System.Runtime.Intrinsics.Vector512<float>;
 
 namespace LlamaFullstack.Inference.Kernels;
 
-/// <summary>llama2.c's bits: every sum in its order, every product rounded before it is added, C's own exponential.</summary>
+/// <summary>llama2.c's bits: every sum in its order, every product rounded before it is added, the exponential as C rounds it.</summary>
 /// <param name="integer">The fastest integer kernels: all sets give the same bits there.</param>
 /// <remarks>
-/// Vectors are used only where a lane computes what a step of the scalar loop does: sixteen positions or sixteen features side by side.
+/// Vectors are used only where a lane computes what a step of the scalar loop does: positions or features side by side.
 /// What they cannot do without another order is short beside an int8 product; float32 matrices are slow.
 /// </remarks>
 internal sealed unsafe class StrictKernels(IntegerKernels integer) : ScalarKernels("strict", integer)
