@@ -1,3 +1,7 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using LlamaFullstack.Inference.Kernels;
+
 namespace LlamaFullstack.Inference;
 
 /// <summary>How well a model foretells a text: the mean of -log p(next token), in nats, as training reports it.</summary>
@@ -26,20 +30,31 @@ public sealed class LossEvaluation
             var count = Math.Min(Transformer.BatchSize, inputs.Length - start);
             transformer.ForwardAll(inputs.AsSpan(start, count), start, logits.AsSpan(0, count * vocabSize));
             for (var i = 0; i < count; i++)
-                _sum += NegativeLogProbability(logits.AsSpan(i * vocabSize, vocabSize), (int)tokens[start + i + 1]);
+                _sum += NegativeLogProbability(transformer.Kernels, logits.AsSpan(i * vocabSize, vocabSize), (int)tokens[start + i + 1]);
         }
         Count += tokens.Length - 1;
     }
 
     /// <summary>log Σ exp(logits) - logits[token], in double precision.</summary>
-    private static double NegativeLogProbability(ReadOnlySpan<float> logits, int token)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static unsafe double NegativeLogProbability(KernelSet kernels, ReadOnlySpan<float> logits, int token)
     {
-        var max = float.NegativeInfinity;
-        foreach (var logit in logits)
-            max = Math.Max(max, logit);
-        var sum = 0.0;
-        foreach (var logit in logits)
-            sum += Math.Exp(logit - max);
-        return max + Math.Log(sum) - logits[token];
+        fixed (float* p = logits)
+        {
+            var likeliest = kernels.ArgMax(p, logits.Length);
+            if (likeliest < 0)
+                return double.NaN;
+            var max = p[likeliest];
+            var (sums, i) = (Vector256<double>.Zero, 0);
+            for (; i <= logits.Length - Vector256<float>.Count; i += Vector256<float>.Count)
+            {
+                var (low, high) = Vector256.Widen(Vector256.Load(p + i) - Vector256.Create(max));
+                sums += Vector256.Exp(low) + Vector256.Exp(high);
+            }
+            var sum = Vector256.Sum(sums);
+            for (; i < logits.Length; i++)
+                sum += Math.Exp(p[i] - max);
+            return max + Math.Log(sum) - p[token];
+        }
     }
 }

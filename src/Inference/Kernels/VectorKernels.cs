@@ -184,6 +184,11 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
             WeightedColumnsInFourPlaces(3, weights, values + i, output + i, count, headSize);
             i += 3 * TLanes.Count;
         }
+        else if (TLanes.Registers >= 32 && headSize - i >= 2 * TLanes.Count)
+        {
+            WeightedColumnsInFourPlaces(2, weights, values + i, output + i, count, headSize);
+            i += 2 * TLanes.Count;
+        }
         // The last register may overlap the one before, and then computes the same numbers again.
         for (; i < headSize; i += TLanes.Count)
         {
@@ -632,7 +637,7 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
         StoreTwo(g, h, output + 6 * TLanes.Count);
     }
 
-    /// <summary>The same for three registers or four, a quarter of the positions in each of four places at once: memory is read faster so.</summary>
+    /// <summary>The same for two to four registers, a quarter of the positions in each of four places at once: memory is read faster so.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void WeightedColumnsInFourPlaces(int registers, float* weights, float* values, float* output, int count, int stride)
     {
@@ -654,19 +659,21 @@ internal sealed unsafe class VectorKernels<TLanes, TVector, THints>(string name,
             AddScaled(registers, weights + t, values, ref a0, ref a1, ref a2, ref a3);
         TLanes.Store(TLanes.Add(TLanes.Add(a0, b0), TLanes.Add(c0, d0)), output);
         TLanes.Store(TLanes.Add(TLanes.Add(a1, b1), TLanes.Add(c1, d1)), output + TLanes.Count);
-        TLanes.Store(TLanes.Add(TLanes.Add(a2, b2), TLanes.Add(c2, d2)), output + 2 * TLanes.Count);
+        if (registers > 2)
+            TLanes.Store(TLanes.Add(TLanes.Add(a2, b2), TLanes.Add(c2, d2)), output + 2 * TLanes.Count);
         if (registers > 3)
             TLanes.Store(TLanes.Add(TLanes.Add(a3, b3), TLanes.Add(c3, d3)), output + 3 * TLanes.Count);
     }
 
-    /// <summary>A number's products with three neighbouring registers, or four.</summary>
+    /// <summary>A number's products with two to four neighbouring registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddScaled(int registers, float* number, float* from, ref TVector a, ref TVector b, ref TVector c, ref TVector d)
     {
         var x = TLanes.Broadcast(*number);
         a = TLanes.MultiplyAdd(x, TLanes.Load(from), a);
         b = TLanes.MultiplyAdd(x, TLanes.Load(from + TLanes.Count), b);
-        c = TLanes.MultiplyAdd(x, TLanes.Load(from + 2 * TLanes.Count), c);
+        if (registers > 2)
+            c = TLanes.MultiplyAdd(x, TLanes.Load(from + 2 * TLanes.Count), c);
         if (registers > 3)
             d = TLanes.MultiplyAdd(x, TLanes.Load(from + 3 * TLanes.Count), d);
     }
