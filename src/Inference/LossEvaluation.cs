@@ -48,8 +48,8 @@ public sealed class LossEvaluation
             var (sums, i) = (Vector256<double>.Zero, 0);
             for (; i <= logits.Length - Vector256<float>.Count; i += Vector256<float>.Count)
             {
-                var (low, high) = Vector256.Widen(Vector256.Load(p + i) - Vector256.Create(max));
-                sums += Vector256.Exp(low) + Vector256.Exp(high);
+                var (low, high) = Vector256.Widen(Vector256.Max(Vector256.Load(p + i) - Vector256.Create(max), Vector256.Create(CMath.LeastOfFloat64)));
+                sums += CMath.Exp(low) + CMath.Exp(high);
             }
             var sum = Vector256.Sum(sums);
             for (; i < logits.Length; i++)
