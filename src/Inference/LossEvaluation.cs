@@ -46,7 +46,7 @@ public sealed class LossEvaluation
                 return double.NaN;
             var max = p[likeliest];
             var (sums, i) = (Vector256<double>.Zero, 0);
-            for (; i <= logits.Length - Vector256<float>.Count; i += Vector256<float>.Count)
+            for (; i <= logits.Length - CMath.Count; i += CMath.Count)
             {
                 var (low, high) = Vector256.Widen(Vector256.Max(Vector256.Load(p + i) - Vector256.Create(max), Vector256.Create(CMath.LeastOfFloat64)));
                 sums += CMath.Exp(low) + CMath.Exp(high);

@@ -96,26 +96,14 @@ public sealed class Sampler
     }
 
     /// <summary>e[i] = exp(logits[i] / T − max).</summary>
-    /// <returns>Their sum, from the first token to the last.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <returns>Their sum.</returns>
     private unsafe float Exponentials(ReadOnlySpan<float> logits, float max)
     {
-        var sum = 0f;
         fixed (float* from = logits, to = _exponentials)
         {
-            var i = 0;
-            for (; i <= logits.Length - CMath.Count; i += CMath.Count)
-            {
-                var scaled = Vector256.Load(from + i);
-                if (Temperature != 1)
-                    scaled /= Vector256.Create(Temperature);
-                CMath.Exp(scaled - Vector256.Create(max), to + i);
-                sum = CMath.AddInOrder(sum, Vector256.Load(to + i));
-            }
-            for (; i < logits.Length; i++)
-                sum += to[i] = MathF.Exp(from[i] / Temperature - max);
+            var sum = CMath.Exponentials(from, Temperature, max, to, logits.Length);
+            return float.IsNaN(sum) ? throw NotAModels() : sum;
         }
-        return float.IsNaN(sum) ? throw NotAModels() : sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -45,6 +45,30 @@ internal static unsafe class CMath
             AskC(x, to, open);
     }
 
+    /// <summary>to[i] = expf(x[i] / divisor − max): what softmax divides by their sum.</summary>
+    /// <param name="x">(n).</param>
+    /// <param name="divisor">Above 0.</param>
+    /// <param name="max">The greatest of the quotients.</param>
+    /// <param name="to">(n); may be <paramref name="x"/>.</param>
+    /// <param name="n">Any number.</param>
+    /// <returns>The sum, from the first to the last.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static float Exponentials(float* x, float divisor, float max, float* to, int n)
+    {
+        var (sum, i) = (0f, 0);
+        for (; i <= n - Count; i += Count)
+        {
+            var quotients = Vector256.Load(x + i);
+            if (divisor != 1)
+                quotients /= Vector256.Create(divisor);
+            Exp(quotients - Vector256.Create(max), to + i);
+            sum = AddInOrder(sum, Vector256.Load(to + i));
+        }
+        for (; i < n; i++)
+            sum += to[i] = MathF.Exp(x[i] / divisor - max);
+        return sum;
+    }
+
     /// <summary>exp(x) within 2⁻³⁶ of it; .NET's own is a call for every register.</summary>
     /// <param name="x">Four numbers from <see cref="LeastOfFloat64"/> to 700; of others it gives anything.</param>
     /// <remarks>exp(x) = 2ⁿ · exp(r) with n = round(x / ln 2) and |r| ≤ ln 2 / 2, where ten terms of the series are as near.</remarks>

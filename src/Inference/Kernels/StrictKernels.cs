@@ -51,16 +51,8 @@ internal sealed unsafe class StrictKernels(IntegerKernels integer) : ScalarKerne
         for (var t = 1; t < n; t++)
             max = Math.Max(max, x[t]);
 
-        var (sum, i) = (0f, 0);
-        for (; i <= n - CMath.Count; i += CMath.Count)
-        {
-            CMath.Exp(Vector256.Load(x + i) - Vector256.Create(max), x + i);
-            sum = CMath.AddInOrder(sum, Vector256.Load(x + i));
-        }
-        for (; i < n; i++)
-            sum += x[i] = MathF.Exp(x[i] - max);
-
-        for (i = 0; i < n; i++)
+        var sum = CMath.Exponentials(x, divisor: 1, max, x, n);
+        for (var i = 0; i < n; i++)
             x[i] /= sum;
     }
 
