@@ -1,7 +1,7 @@
 namespace LlamaFullstack.Inference.Kernels;
 
 /// <summary>The specification: what every kernel computes, one step at a time, in the order in which llama2.c computes it.</summary>
-/// <remarks>Correct and slow. Read this first; <see cref="VectorKernels{TLanes, TVector, THints}"/> does the same many numbers at a time.</remarks>
+/// <remarks>Correct and slow. Read this first; <see cref="VectorKernels{TLanes, TVector}"/> does the same many numbers at a time.</remarks>
 internal unsafe class ScalarKernels(string name, IntegerKernels integer) : KernelSet(name, integer)
 {
     internal override void MatVec(float* w, float* x, float* output, int rows, int cols)
