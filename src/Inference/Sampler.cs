@@ -107,22 +107,28 @@ public sealed class Sampler
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private int SampleAll(float coin, float sum)
+    private unsafe int SampleAll(float coin, float sum)
     {
-        var (cdf, token) = (0f, 0);
-        // Eight at a time, up to those among which the coin falls.
-        for (; token <= _exponentials.Length - CMath.Count; token += CMath.Count)
+        const int atOnce = 512;
+        var cdf = 0f;
+        fixed (float* e = _exponentials)
         {
-            var next = CMath.AddInOrder(cdf, Vector256.Create(_exponentials, token) / Vector256.Create(sum));
-            if (coin < next)
-                break;
-            cdf = next;
-        }
-        for (; token < _exponentials.Length; token++)
-        {
-            cdf += _exponentials[token] / sum;
-            if (coin < cdf)
-                return token;
+            var probabilities = stackalloc float[atOnce];
+            for (var token = 0; token < _exponentials.Length; token += atOnce)
+            {
+                var count = Math.Min(atOnce, _exponentials.Length - token);
+                var i = 0;
+                for (; i <= count - CMath.Count; i += CMath.Count)
+                    (Vector256.Load(e + token + i) / Vector256.Create(sum)).Store(probabilities + i);
+                for (; i < count; i++)
+                    probabilities[i] = e[token + i] / sum;
+                // Only among these the coin is looked for.
+                var next = CMath.AddInOrder(cdf, probabilities, count);
+                for (i = 0; coin < next && i < count; i++)
+                    if (coin < (cdf += probabilities[i]))
+                        return token + i;
+                cdf = next;
+            }
         }
         return _exponentials.Length - 1; // the sum was rounded to less than the coin
     }

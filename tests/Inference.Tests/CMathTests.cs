@@ -33,35 +33,52 @@ public sealed unsafe class CMathTests
 
     [Fact]
     public void AddInOrder_AnyTerms_IsOneAdditionAfterTheOther() =>
-        Gen.Select(Gen.Float[0f, 2f], Gen.Int[0, 30], Gen.Float[0f, 1f].Array[CMath.Count]).Sample((sum, shift, terms) =>
-        {
-            var scaled = terms.Select(term => MathF.ScaleB(term, -shift)).ToArray();
-            Assert.Equal(scaled.Aggregate(sum, (total, term) => total + term), CMath.AddInOrder(sum, Vector256.Create(scaled)));
-        }, iter: 100_000);
+        Gen.Select(Gen.Float[0f, 2f], Gen.Int[0, 30], Gen.Float[0f, 1f].Array[0, 300]).Sample((sum, shift, terms) =>
+            AssertIsAddedInOrder(sum, [.. terms.Select(term => MathF.ScaleB(term, -shift))]), iter: 20_000);
 
     [Fact]
-    public void AddInOrder_HalvesOfTheLastPlace_AreRoundedAsEver()
+    public void AddInOrder_SumsThatPassPowersOfTwo_IsOneAdditionAfterTheOther() =>
+        Gen.Select(Gen.Float[0f, 1f].Array[700], Gen.Int[1, 12], Gen.Int[0, 100]).Sample((terms, steepness, zeros) =>
+            AssertIsAddedInOrder(0, [.. new float[zeros], .. terms.Select(term => MathF.Pow(term, steepness))]), iter: 5_000);
+
+    // Terms of few digits lie in the middle between two sums every few additions.
+    [Fact]
+    public void AddInOrder_TermsInTheMiddle_IsOneAdditionAfterTheOther() =>
+        Gen.Select(Gen.Int[1 << 23, 1 << 24], Gen.Int[0, 7].Array[64, 200], Gen.Int[-149, 100]).Sample((sum, terms, exponent) =>
+            AssertIsAddedInOrder(MathF.ScaleB(sum, exponent), [.. terms.Select(halves => MathF.ScaleB(halves, exponent - 1))]), iter: 20_000);
+
+    [Fact]
+    public void AddInOrder_OneTermOfMany_IsOneAdditionAfterTheOther()
     {
-        // Half of the last place goes to the even neighbour: 1 stays, the number after it does not.
-        foreach (var sum in new[] { 1f, MathF.BitIncrement(1f), MathF.BitDecrement(2f), MathF.BitDecrement(1f) })
+        var sums = new[] { 0f, float.Epsilon, MathF.BitDecrement(1f), 1f, MathF.BitIncrement(1f), 1.5f, MathF.BitDecrement(2f), float.MaxValue, float.PositiveInfinity };
+        var parts = new[] { 0f, 1f / (1 << 26), MathF.BitDecrement(1f / (1 << 25)), 1f / (1 << 25), 1f / (1 << 24), MathF.BitIncrement(1f / (1 << 24)), 3f / (1 << 24), 0.25f, MathF.BitDecrement(0.5f), 0.5f, 1f, 2f };
+        foreach (var sum in sums)
         {
-            foreach (var term in new[] { 1f / (1 << 24), 1f / (1 << 25), MathF.BitIncrement(1f / (1 << 25)), MathF.BitDecrement(1f / (1 << 24)) })
+            foreach (var part in parts)
             {
-                var terms = Enumerable.Repeat(term, CMath.Count).ToArray();
-                Assert.Equal(terms.Aggregate(sum, (total, t) => total + t), CMath.AddInOrder(sum, Vector256.Create(terms)));
+                for (var at = 0; at < 64; at += 21)
+                {
+                    var terms = new float[64];
+                    terms[at] = sum * part;
+                    AssertIsAddedInOrder(sum, terms);
+                    terms[63] = float.Epsilon;
+                    AssertIsAddedInOrder(sum, terms);
+                }
             }
         }
-        // Here a part of the sum is no more than a last place itself.
-        foreach (var bits in new[] { 0x0100_0001, 0x0112_d169, 0x017f_ffff, 0x0200_0001, 0x0280_0001, 0x0300_0001, 0x0000_0001 })
+        foreach (var wrong in new[] { float.NaN, float.PositiveInfinity })
+            AssertIsAddedInOrder(1, [.. new float[40], wrong, .. new float[23]]);
+    }
+
+    private static void AssertIsAddedInOrder(float sum, float[] terms)
+    {
+        var expected = terms.Aggregate(sum, (total, term) => total + term);
+        fixed (float* first = terms)
         {
-            var sum = BitConverter.Int32BitsToSingle(bits);
-            for (var ulps = 0; ulps < 20; ulps++)
-            {
-                var terms = Enumerable.Repeat(ulps * float.Epsilon, CMath.Count).ToArray();
-                Assert.Equal(terms.Aggregate(sum, (total, t) => total + t), CMath.AddInOrder(sum, Vector256.Create(terms)));
-            }
+            var found = CMath.AddInOrder(sum, first, terms.Length);
+            if (!expected.Equals(found))
+                Assert.Fail($"{sum:R} and {terms.Length} terms are {expected:R}, not {found:R}");
         }
-        Assert.True(float.IsNaN(CMath.AddInOrder(1f, Vector256.Create(0f, 0, 0, float.NaN, 0, 0, 0, 0))));
     }
 
     private static void AssertIsMathFs(float[] x)

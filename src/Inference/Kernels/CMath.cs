@@ -1,10 +1,11 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace LlamaFullstack.Inference.Kernels;
 
-/// <summary>What llama2.c computes one number after the other, eight at once and to its very bits.</summary>
+/// <summary>What llama2.c computes one number after the other, many at once and to its very bits.</summary>
 internal static unsafe class CMath
 {
     /// <summary>Numbers in a register.</summary>
@@ -35,12 +36,23 @@ internal static unsafe class CMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Exp(Vector256<float> x, float* to)
     {
-        var (low, high) = Vector256.Widen(x);
-        var (a, b) = (Exp(low), Exp(high));
+        Vector256<float> exp;
+        uint open;
+        if (Avx512F.IsSupported)
+        {
+            var e = Exp(Avx512F.ConvertToVector512Double(x));
+            (exp, open) = (Avx512F.ConvertToVector256Single(e), NearTheMiddle(e));
+        }
+        else
+        {
+            var (low, high) = Vector256.Widen(x);
+            var (a, b) = (Exp(low), Exp(high));
+            (exp, open) = (Vector256.Narrow(a, b), NearTheMiddle(a) | NearTheMiddle(b) << 4);
+        }
         var vanishes = Vector256.LessThan(x, Vector256.Create(Least));
         var isOrdinary = Vector256.GreaterThanOrEqual(x, Vector256.Create(LeastWithAllDigits)) & Vector256.LessThanOrEqual(x, Vector256.Create(Most));
-        Vector256.AndNot(Vector256.Narrow(a, b), vanishes).Store(to);
-        var open = ~(vanishes | isOrdinary).ExtractMostSignificantBits() & 0xff | NearTheMiddle(a) | NearTheMiddle(b) << 4;
+        Vector256.AndNot(exp, vanishes).Store(to);
+        open |= ~(vanishes | isOrdinary).ExtractMostSignificantBits() & 0xff;
         if (open != 0)
             AskC(x, to, open);
     }
@@ -55,18 +67,17 @@ internal static unsafe class CMath
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Exponentials(float* x, float divisor, float max, float* to, int n)
     {
-        var (sum, i) = (0f, 0);
+        var i = 0;
         for (; i <= n - Count; i += Count)
         {
             var quotients = Vector256.Load(x + i);
             if (divisor != 1)
                 quotients /= Vector256.Create(divisor);
             Exp(quotients - Vector256.Create(max), to + i);
-            sum = AddInOrder(sum, Vector256.Load(to + i));
         }
         for (; i < n; i++)
-            sum += to[i] = MathF.Exp(x[i] / divisor - max);
-        return sum;
+            to[i] = MathF.Exp(x[i] / divisor - max);
+        return AddInOrder(0, to, n);
     }
 
     /// <summary>exp(x) within 2⁻³⁶ of it; .NET's own is a call for every register.</summary>
@@ -87,18 +98,76 @@ internal static unsafe class CMath
         return (p.AsInt64() + (shifted.AsInt64() << 52)).AsDouble();
     }
 
+    /// <summary><see cref="Exp(Vector256{double})"/> of eight, with the same bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> Exp(Vector512<double> x)
+    {
+        const double log2 = 0.69314718055994531;
+        var shifted = Vector512.MultiplyAddEstimate(x, Vector512.Create(1 / log2), Vector512.Create(Rounder));
+        var r = Vector512.MultiplyAddEstimate(shifted - Vector512.Create(Rounder), Vector512.Create(-log2), x);
+        var r2 = r * r;
+        var first = Terms(r, r2, 1, 1, 1.0 / 2, 1.0 / 6);
+        var second = Terms(r, r2, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5_040);
+        var last = Vector512.MultiplyAddEstimate(r, Vector512.Create(1.0 / 362_880), Vector512.Create(1.0 / 40_320));
+        var p = Vector512.MultiplyAddEstimate(r2 * r2, Vector512.MultiplyAddEstimate(r2 * r2, last, second), first);
+        return (p.AsInt64() + (shifted.AsInt64() << 52)).AsDouble();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> Terms(Vector512<double> r, Vector512<double> r2, double a, double b, double c, double d) =>
+        Vector512.MultiplyAddEstimate(r2, Vector512.MultiplyAddEstimate(r, Vector512.Create(d), Vector512.Create(c)), Vector512.MultiplyAddEstimate(r, Vector512.Create(b), Vector512.Create(a)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint NearTheMiddle(Vector512<double> v)
+    {
+        const long middle = 1L << (BitsBeyond - 1);
+        var beyond = v.AsInt64() - Vector512.Create(middle - Margin);
+        return (uint)Vector512.Equals(beyond & Vector512.Create((1L << BitsBeyond) - 2 * Margin), Vector512<long>.Zero).ExtractMostSignificantBits();
+    }
+
     /// <summary>sum + terms[0] + terms[1] …, rounded at each.</summary>
     /// <param name="sum">At least 0.</param>
-    /// <param name="terms">Each at least 0.</param>
-    /// <remarks>Less than half of its last place leaves a sum as it is. Where that is all there is, as with most of a vocabulary, nothing is added.</remarks>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float AddInOrder(float sum, Vector256<float> terms)
+    /// <param name="terms">(n), each at least 0.</param>
+    /// <param name="n">Any number.</param>
+    /// <remarks>
+    /// As long as a sum stays below the next power of two, its last place stays the same, and to add a term is to add it rounded to that place, unless it lies in
+    /// the middle between two such numbers, where the sum decides. Rounded terms are whole numbers of last places: they can be added in any order.
+    /// </remarks>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static float AddInOrder(float sum, float* terms, int n)
     {
-        const float leastPart = 1f / (1 << 25); // half of a last place is more; or as much, where this part is so small that it is rounded
-        return Vector256.LessThanAll(terms, Vector256.Create(sum * leastPart))
-            ? sum
-            : sum + terms[0] + terms[1] + terms[2] + terms[3] + terms[4] + terms[5] + terms[6] + terms[7];
+        const int many = 64;
+        var power = PowerOfTwo(sum);
+        for (; n >= many; n -= many, terms += many)
+        {
+            var middle = Vector256.Create(power / (1 << 24)); // half of a last place
+            var rounder = Vector256.Create(1.5f * power); // has the same last place, and so has the sum with less than power / 2
+            var (isRounded, rounded) = (Vector256<float>.AllBitsSet, Vector256<float>.Zero);
+            for (var i = 0; i < many; i += Count)
+            {
+                var term = Vector256.Load(terms + i);
+                var whole = term + rounder - rounder;
+                isRounded &= Vector256.LessThan(term, Vector256.Create(power / 2)) & ~Vector256.Equals(Vector256.Abs(term - whole), middle);
+                rounded += whole;
+            }
+            var next = sum + Vector256.Sum(rounded);
+            if (next < 2 * power && isRounded.ExtractMostSignificantBits() == 0xff)
+            {
+                sum = next;
+                continue;
+            }
+            for (var i = 0; i < many; i++)
+                sum += terms[i];
+            power = PowerOfTwo(sum);
+        }
+        for (; n > 0; n--)
+            sum += *terms++;
+        return sum;
     }
+
+    /// <summary>The greatest power of two that a number reaches; 0 below those that have all digits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float PowerOfTwo(float x) => BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(x) & 0x7f80_0000);
 
     /// <summary>a + b·r + c·r² + d·r³.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
