@@ -51,7 +51,7 @@ public sealed unsafe class CMathTests
     public void AddInOrder_OneTermOfMany_IsOneAdditionAfterTheOther()
     {
         var sums = new[] { 0f, float.Epsilon, MathF.BitDecrement(1f), 1f, MathF.BitIncrement(1f), 1.5f, MathF.BitDecrement(2f), float.MaxValue, float.PositiveInfinity };
-        var parts = new[] { 0f, 1f / (1 << 26), MathF.BitDecrement(1f / (1 << 25)), 1f / (1 << 25), 1f / (1 << 24), MathF.BitIncrement(1f / (1 << 24)), 3f / (1 << 24), 0.25f, MathF.BitDecrement(0.5f), 0.5f, 1f, 2f };
+        var parts = new[] { 0f, 1f / (1 << 26), MathF.BitDecrement(1f / (1 << 25)), 1f / (1 << 25), 1f / (1 << 24), MathF.BitIncrement(1f / (1 << 24)), 3f / (1 << 24), 0.25f, MathF.BitDecrement(0.5f), 0.5f, 0.5f + 1f / (1 << 23), 0.75f + 1f / (1 << 23), 1f, 2f };
         foreach (var sum in sums)
         {
             foreach (var part in parts)
