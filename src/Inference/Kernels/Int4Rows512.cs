@@ -76,6 +76,7 @@ internal static unsafe class Int4Rows512<THints>
         nint end = quads * Sums;
         for (nint row = 0; row < rows; row++, w += bytes, wScales += groups)
         {
+            Prefetching.Scales(wScales, scalesApart * sizeof(short), groups * sizeof(short));
             var sums = Floats.Zero;
             var codes = w + THints.Distance;
             var scales = wScales;
