@@ -13,7 +13,7 @@ internal unsafe interface IHints
     static abstract void Ask(void* told);
 }
 
-/// <summary>Nothing: in registers of 32 bytes a processor's own prefetchers follow four places as fast as memory gives.</summary>
+/// <summary>Nothing: for what lies in the second cache; and in registers of 32 bytes most processors' own prefetchers follow four places as fast as memory gives.</summary>
 internal readonly unsafe struct NoHints : IHints
 {
     public static nint Distance => 0;
