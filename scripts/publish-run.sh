@@ -2,18 +2,21 @@
 # Compiles llamafs-run ahead of time: one file of a few MB that runs models where no .NET is installed, and starts at once.
 # Usage: scripts/publish-run.sh [INSTRUCTIONS] [FOLDER]
 #   INSTRUCTIONS  any (default): for every processor of this kind. On x86-64 Linux the file then holds the program three times, for SSE4.2, AVX2 and
-#                 AVX-512, and chooses when it starts: 7 MB, for other systems AVX2 alone. Or one program of 2.5 MB: native, for this processor, or for a
+#                 AVX-512, and chooses when it starts: 9 MB, for other systems AVX2 alone. Or one program of 3.6 MB: native, for this processor, or for a
 #                 level such as x86-64-v3 (AVX2: anything since about 2015); it refuses to start on less.
 #   FOLDER        where the program goes. Default: artifacts/llamafs-run
-# Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), and downloads the compiler
-# (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
+# Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), on Linux the C library's static form, since it goes in too,
+# and downloads the compiler (NuGet: Microsoft.DotNet.ILCompiler, about 100 MB) the first time.
 set -euo pipefail
 source "$(dirname "$0")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 instructions=${1:-any} folder=${2:-artifacts/llamafs-run}
 command -v dotnet >/dev/null || { echo "publish-run.sh: needs the .NET 10 SDK: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
-command -v clang >/dev/null || command -v gcc >/dev/null || { echo "publish-run.sh: needs clang or gcc, to link" >&2; exit 1; }
+cc=$(command -v clang || command -v gcc) || { echo "publish-run.sh: needs clang or gcc, to link" >&2; exit 1; } # in the order in which .NET looks for a linker
+if [[ $(uname -s) == Linux && $("$cc" -print-file-name=libc.a) != /* ]]; then
+    echo "publish-run.sh: needs the C library's static form, libc.a (Debian: libc6-dev, Fedora: glibc-static)" >&2; exit 1
+fi
 
 levels=()
 case $instructions:$(uname -sm) in
@@ -25,7 +28,7 @@ esac
 # Older compilers do not know the levels of x86-64: better to hear it now than after minutes.
 if ((${#levels[@]} > 0)); then
     cc=
-    for compiler in clang gcc; do # in the order in which .NET looks for a linker
+    for compiler in clang gcc; do
         if "$compiler" -S -o /dev/null src/Run/ChooseLevel.c 2>/dev/null; then cc=$compiler; break; fi
     done
     [[ -n $cc ]] || { echo "publish-run.sh: src/Run/ChooseLevel.c needs gcc 12, clang 18 or newer on the PATH; or ask for one level, such as x86-64-v3" >&2; exit 1; }
@@ -59,7 +62,9 @@ link_levels() {
         objcopy "${names[@]}" "@$native/hot.rsp" "$native/part-$level.o"
         parts+=("$native/part-$level.o")
     done
-    "$cc" -O2 src/Run/ChooseLevel.c "${parts[@]}" "${flags[@]}" -Wl,--gc-sections -Wl,--strip-all -o "$built/llamafs-run"
+    # The linker warns of what a C library inside a program can look for outside it, users and groups by name: this program asks for none.
+    "$cc" -O2 src/Run/ChooseLevel.c "${parts[@]}" "${flags[@]}" -Wl,--gc-sections -Wl,--strip-all -o "$built/llamafs-run" 2>"$native/link.log" ||
+        { cat "$native/link.log" >&2; exit 1; }
 }
 if ((${#levels[@]} > 0)); then link_levels; fi
 
