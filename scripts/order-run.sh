@@ -21,12 +21,11 @@ program = gdb.current_progspace().filename
 gdb.execute("set breakpoint always-inserted on")
 gdb.execute("handle SIG34 nostop noprint pass") # by which the collector stops threads
 gdb.execute("starti")
-base = int(next(line for line in gdb.execute("info proc mappings", to_string=True).splitlines() if program in line).split()[0], 16)
 names = {}
 for line in subprocess.run(["nm", "--defined-only", program], capture_output=True, text=True, check=True).stdout.splitlines():
     address, kind, name = line.split(None, 2)
     if kind in "tTW":
-        names.setdefault(base + int(address, 16), []).append(name)
+        names.setdefault(int(address, 16), []).append(name)
 for address in names:
     gdb.Breakpoint(f"*{address}", temporary=True)
 with open(os.environ["REACHED"], "a") as reached:

@@ -2,7 +2,7 @@
 # Compiles llamafs-run ahead of time: one file of a few MB that runs models where no .NET is installed, and starts at once.
 # Usage: scripts/publish-run.sh [INSTRUCTIONS] [FOLDER]
 #   INSTRUCTIONS  any (default): for every processor of this kind. On x86-64 Linux the file then holds the program three times, for SSE4.2, AVX2 and
-#                 AVX-512, and chooses when it starts: 9 MB, for other systems AVX2 alone. Or one program of 3.6 MB: native, for this processor, or for a
+#                 AVX-512, and chooses when it starts: 9 MB, for other systems AVX2 alone. Or one program of 3.8 MB: native, for this processor, or for a
 #                 level such as x86-64-v3 (AVX2: anything since about 2015); it refuses to start on less.
 #   FOLDER        where the program goes. Default: artifacts/llamafs-run
 # Needs clang or gcc with binutils (for the file with three programs gcc 12, clang 18 or newer), on Linux the C library's static form, since it goes in too,
