@@ -25,8 +25,9 @@ internal sealed unsafe class KvCache
         _kvHeads = config.NKvHeads;
         _keysPerHead = (long)RoundUp(config.MaxSeqLen) * _headSize;
         _valuesPerHead = (long)config.MaxSeqLen * _headSize;
-        _keys = buffers.Allocate<float>(config.NLayers * _kvHeads * _keysPerHead);
-        _values = buffers.Allocate<float>(config.NLayers * _kvHeads * _valuesPerHead);
+        var heads = (long)config.NLayers * _kvHeads;
+        _keys = buffers.Allocate<float>(heads * (_keysPerHead + _valuesPerHead));
+        _values = _keys + heads * _keysPerHead;
     }
 
     /// <summary>A number of positions in whole key blocks.</summary>
