@@ -111,6 +111,9 @@ public sealed unsafe class Transformer : IDisposable
     /// <summary>Threads that prompts are read with, the caller's included; a small model decodes on as few as it can keep busy.</summary>
     public int Threads => _pool.Workers;
 
+    /// <summary>Those threads, for who measures what bounds them.</summary>
+    internal WorkerPool Pool => _pool;
+
     /// <summary>Computes the logits of the token after this one.</summary>
     /// <param name="token">The token at <paramref name="pos"/>.</param>
     /// <param name="pos">Its position. All positions before it must have been computed; going back overwrites what came later.</param>

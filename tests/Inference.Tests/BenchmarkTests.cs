@@ -48,7 +48,8 @@ public sealed class BenchmarkTests : IDisposable
         var sum = words.Aggregate(0L, (sum, word) => sum + word);
         fixed (long* start = words)
         {
-            using var memory = new ReadBandwidth((byte*)start, words.Length * sizeof(long) + 255, threads);
+            using var pool = new WorkerPool(threads);
+            var memory = new ReadBandwidth((byte*)start, words.Length * sizeof(long) + 255, pool);
             Assert.Equal(words.Length * sizeof(long), memory.Length);
             memory.ReadAll();
             Assert.Equal(sum, memory.Sum);

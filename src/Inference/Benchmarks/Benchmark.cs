@@ -4,12 +4,15 @@ using LlamaFullstack.Core;
 namespace LlamaFullstack.Inference.Benchmarks;
 
 /// <summary>Measures how fast a model runs here: its prompt and the arithmetic that bounds it, its decoding and the memory that bounds that.</summary>
-/// <remarks>Other programs disturb a measurement for moments: each figure is the median of rounds, and the four are measured one after
-/// the other in every round, so that a slow time falls on all alike.</remarks>
+/// <remarks>Other programs disturb a measurement for moments, and machines shared with others change their speed within a second: each figure is the median
+/// of rounds, what bounds it is measured in the same round by the same threads, and decoding and reading take turns, so that a slow time falls on both alike.</remarks>
 public static class Benchmark
 {
-    // Long enough that a small model's time is not the clock's, short enough to be patient with.
+    // Of each figure in a round: long enough that a small model's time is not the clock's, short enough to be patient with.
     private static readonly TimeSpan LeastTime = TimeSpan.FromMilliseconds(200);
+
+    // Of decoding and reading in a round.
+    private const int Turns = 10;
 
     // The runtime compiles well what has been called often once nothing new has been called for 100 ms, and that twice: what a small model
     // did in its first half second was up to four times slower.
@@ -34,8 +37,8 @@ public static class Benchmark
 
         using var transformer = new Transformer(model, new EngineOptions { Threads = settings.Threads, Strict = settings.Strict });
         // As much of the file as a token reads of its weights. (What a GGUF file's weights are converted to may be more than the file.)
-        using var memory = new ReadBandwidth(model.File.Pointer, Math.Min(model.WeightBytesPerToken, model.File.Length), transformer.Threads);
-        using var arithmetic = new PeakArithmetic(transformer.Threads);
+        var memory = new ReadBandwidth(model.File.Pointer, Math.Min(model.WeightBytesPerToken, model.File.Length), transformer.Pool);
+        var arithmetic = new PeakArithmetic(transformer.Pool);
         var sampler = new Sampler(model.Config.VocabSize, temperature: 0, topP: 0, seed: 1);
         var prompt = Tokens(promptLength, model.Config.VocabSize);
 
@@ -47,14 +50,13 @@ public static class Benchmark
                 transformer.Accept(tokens.AsSpan(pos, Math.Min(Transformer.BatchSize, tokens.Length - pos)), pos);
             }
         }
+        var (token, next) = (prompt[0], position);
         void Decode()
         {
-            var token = prompt[0];
-            for (var pos = position; pos < position + count; pos++)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                token = sampler.Sample(transformer.Forward(token, pos));
-            }
+            cancellation.ThrowIfCancellationRequested();
+            token = sampler.Sample(transformer.Forward(token, next));
+            if (++next == position + count)
+                (token, next) = (prompt[0], position);
         }
 
         ReadPrompt(Tokens(position, model.Config.VocabSize)); // what decoding attends to
@@ -64,10 +66,12 @@ public static class Benchmark
         var (peaks, reads) = (new double[settings.Repeats], new double[settings.Repeats]);
         for (var round = 0; round < settings.Repeats; round++)
         {
-            decodes[round] = count * TimesPerSecond(Decode);
-            reads[round] = memory.Length * Math.Max(TimesPerSecond(memory.ReadAll), TimesPerSecond(memory.ReadAllWithHints));
-            prompts[round] = promptLength * TimesPerSecond(() => ReadPrompt(prompt));
-            peaks[round] = arithmetic.Count * TimesPerSecond(arithmetic.Run);
+            double[] speeds = TimesPerSecond(Turns, (Decode, count), (memory.ReadAll, 1), (memory.ReadAllWithHints, 1));
+            decodes[round] = speeds[0];
+            reads[round] = memory.Length * Math.Max(speeds[1], speeds[2]);
+            speeds = TimesPerSecond(1, (() => ReadPrompt(prompt), 1), (arithmetic.Run, 1));
+            prompts[round] = promptLength * speeds[0];
+            peaks[round] = arithmetic.Count * speeds[1];
         }
         return new BenchmarkResult
         {
@@ -103,17 +107,25 @@ public static class Benchmark
         while (Stopwatch.GetElapsedTime(start) < WarmUpTime);
     }
 
-    private static double TimesPerSecond(Action work)
+    /// <summary>How often some kinds of work can be done in a second, each for <see cref="LeastTime"/> and at least so many times, in turns.</summary>
+    private static double[] TimesPerSecond(int turns, params ReadOnlySpan<(Action Do, int Least)> works)
     {
-        var times = 0;
-        var start = Stopwatch.GetTimestamp();
-        do
+        var (times, seconds) = (new int[works.Length], new double[works.Length]);
+        for (var turn = 1; turn <= turns; turn++)
         {
-            work();
-            times++;
+            for (var i = 0; i < works.Length; i++)
+            {
+                var start = Stopwatch.GetTimestamp();
+                do
+                {
+                    works[i].Do();
+                    times[i]++;
+                }
+                while (Stopwatch.GetElapsedTime(start) < LeastTime / turns || (long)times[i] * turns < (long)works[i].Least * turn);
+                seconds[i] += Stopwatch.GetElapsedTime(start).TotalSeconds;
+            }
         }
-        while (Stopwatch.GetElapsedTime(start) < LeastTime);
-        return times / Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return [.. times.Zip(seconds, (count, time) => count / time)];
     }
 
     private static double Median(double[] values)

@@ -5,7 +5,7 @@ using LlamaFullstack.Inference.Kernels;
 namespace LlamaFullstack.Inference.Benchmarks;
 
 /// <summary>Threads that multiply and add float32 numbers in registers and do nothing else: what bounds reading a prompt, since a weight is used for many tokens.</summary>
-internal sealed class PeakArithmetic : IDisposable
+internal sealed class PeakArithmetic
 {
     private const int Steps = 1 << 20; // some milliseconds
     private const int Sums = 12;       // as many as hide the latency of the addition on any processor, and fit sixteen registers
@@ -15,15 +15,15 @@ internal sealed class PeakArithmetic : IDisposable
     private readonly float[] _results;
 
     /// <summary>Prepares to compute.</summary>
-    /// <param name="threads">Each computes as much.</param>
-    public PeakArithmetic(int threads)
+    /// <param name="pool">Each of its threads computes as much.</param>
+    public PeakArithmetic(WorkerPool pool)
     {
-        _results = new float[threads];
+        _pool = pool;
+        _results = new float[pool.Workers];
         _compute = worker => _results[worker] = // kept, so that no compiler finds the arithmetic useless
             Vector512.IsHardwareAccelerated ? Compute<Lanes512, Vector512<float>>()
             : Vector256.IsHardwareAccelerated ? Compute<Lanes256, Vector256<float>>()
             : Compute<Lanes128, Vector128<float>>();
-        _pool = new WorkerPool(threads);
     }
 
     /// <summary>Multiply-adds that <see cref="Run"/> does.</summary>
@@ -32,9 +32,6 @@ internal sealed class PeakArithmetic : IDisposable
 
     /// <summary>Computes on all threads.</summary>
     public void Run() => _pool.Run(_compute);
-
-    /// <summary>Ends the threads.</summary>
-    public void Dispose() => _pool.Dispose();
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Compute<TLanes, TVector>()

@@ -5,7 +5,7 @@ using LlamaFullstack.Inference.Kernels;
 namespace LlamaFullstack.Inference.Benchmarks;
 
 /// <summary>Threads that read memory and do nothing else: what bounds decoding, since each token reads every weight.</summary>
-internal sealed unsafe class ReadBandwidth : IDisposable
+internal sealed unsafe class ReadBandwidth
 {
     private const int LineBytes = 64; // of the cache
     private const int Step = 4 * LineBytes; // one in each of four places
@@ -22,17 +22,17 @@ internal sealed unsafe class ReadBandwidth : IDisposable
     /// <summary>Prepares to read.</summary>
     /// <param name="start">The first byte.</param>
     /// <param name="length">Bytes; what is not a whole 256 of them at the end is left out.</param>
-    /// <param name="threads">Each reads its own part, in pieces like those of decoding, and then what is left of the others': one that is slow for a while holds up no one.</param>
-    public ReadBandwidth(byte* start, long length, int threads)
+    /// <param name="pool">Each of its threads reads its own part, in pieces like those of decoding, and then what is left of the others': one that is slow for a while holds up no one.</param>
+    public ReadBandwidth(byte* start, long length, WorkerPool pool)
     {
         _start = start;
         _steps = length / Step;
-        _perWorker = SharedPieces.PerWorker(int.MaxValue, length, threads);
-        _taken = new int[threads];
-        _sums = new long[threads];
+        _pool = pool;
+        _perWorker = SharedPieces.PerWorker(int.MaxValue, length, pool.Workers);
+        _taken = new int[pool.Workers];
+        _sums = new long[pool.Workers];
         _read = ReadPieces<NoHints>;
         _readWithHints = KernelSets.IsZen4 ? ReadPieces<FarHints> : ReadPieces<NearHints>;
-        _pool = new WorkerPool(threads);
     }
 
     /// <summary>Bytes that <see cref="ReadAll"/> reads.</summary>
@@ -46,9 +46,6 @@ internal sealed unsafe class ReadBandwidth : IDisposable
 
     /// <summary>The same, telling the memory system what comes, as the kernels of 512 bits do: faster from memory, slower from the second cache.</summary>
     public void ReadAllWithHints() => Run(_readWithHints);
-
-    /// <summary>Ends the threads.</summary>
-    public void Dispose() => _pool.Dispose();
 
     private void Run(Action<int> read)
     {
