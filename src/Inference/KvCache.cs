@@ -25,9 +25,8 @@ internal sealed unsafe class KvCache
         _kvHeads = config.NKvHeads;
         _keysPerHead = (long)RoundUp(config.MaxSeqLen) * _headSize;
         _valuesPerHead = (long)config.MaxSeqLen * _headSize;
-        var heads = (long)config.NLayers * _kvHeads;
-        _keys = buffers.Allocate<float>(heads * (_keysPerHead + _valuesPerHead));
-        _values = _keys + heads * _keysPerHead;
+        _keys = buffers.Allocate<float>(config.NLayers * _kvHeads * _keysPerHead);
+        _values = buffers.Allocate<float>(config.NLayers * _kvHeads * _valuesPerHead);
     }
 
     /// <summary>A number of positions in whole key blocks.</summary>

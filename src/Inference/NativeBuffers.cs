@@ -11,7 +11,7 @@ internal sealed unsafe partial class NativeBuffers : IDisposable
 {
     private const nuint Alignment = 64;
     private const nuint HugePage = 2 << 20;
-    private const nuint MostOnHugePages = 64 << 20;
+    private const nuint MostOnHugePages = 32 << 20;
 
     private readonly List<nint> _blocks = [];
 

@@ -60,8 +60,8 @@ public static class Benchmark
         }
 
         ReadPrompt(Tokens(position, model.Config.VocabSize)); // what decoding attends to
-        WarmUp(Decode); // brings the file into memory and, as the next line does, the code to its final form
-        WarmUp(() => ReadPrompt(prompt));
+        WarmUp(Decode, count); // brings the file into memory and, as the next line does, the code to its final form
+        WarmUp(() => ReadPrompt(prompt), 1);
         var (prompts, decodes) = (new double[settings.Repeats], new double[settings.Repeats]);
         var (peaks, reads) = (new double[settings.Repeats], new double[settings.Repeats]);
         for (var round = 0; round < settings.Repeats; round++)
@@ -99,12 +99,11 @@ public static class Benchmark
         return c.NLayers * (tokens * weights + 2 * c.Dim * (tokens * (tokens + 1) / 2));
     }
 
-    private static void WarmUp(Action work)
+    private static void WarmUp(Action work, int least)
     {
         var start = Stopwatch.GetTimestamp();
-        do
+        for (var times = 0; times < least || Stopwatch.GetElapsedTime(start) < WarmUpTime; times++)
             work();
-        while (Stopwatch.GetElapsedTime(start) < WarmUpTime);
     }
 
     /// <summary>How often some kinds of work can be done in a second, each for <see cref="LeastTime"/> and at least so many times, in turns.</summary>
